@@ -1,0 +1,4 @@
+/** What a client may ask for. Each name is also a key scope (`scopes` of a virtual key). */
+export const ENDPOINTS = ['chat', 'messages', 'count_tokens', 'embeddings', 'models'] as const
+
+export type Endpoint = (typeof ENDPOINTS)[number]

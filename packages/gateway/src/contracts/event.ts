@@ -1,0 +1,34 @@
+/** One thing that happened, for `/admin/v1/events` and, later, webhooks. `data` is JSON with snake_case names and no secret. */
+export type GatewayEvent = {
+  /** Grows by one; the SSE id. */
+  readonly id: number
+  readonly type: EventType
+  readonly atMs: number
+  readonly data: Readonly<Record<string, unknown>>
+}
+
+export type EventType =
+  | 'request.completed'
+  | 'request.failed'
+  | 'rate.exceeded'
+  | 'budget.alert'
+  | 'budget.exceeded'
+  | 'key.created'
+  | 'key.updated'
+  | 'key.rotated'
+  | 'key.revoked'
+  | 'policy.updated'
+  | 'policy.deleted'
+  | 'limit.reset'
+  | 'limit.granted'
+  | 'config.reloaded'
+  | 'config.rejected'
+  | 'server.start'
+  | 'server.stop'
+  | 'heartbeat'
+
+export type EventBus = {
+  emit(type: EventType, data: Readonly<Record<string, unknown>>): void
+  /** Events after `afterId` that are still kept, then live ones. Returns the unsubscribe function. */
+  subscribe(afterId: number | null, listener: (event: GatewayEvent) => void): () => void
+}

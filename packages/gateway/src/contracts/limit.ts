@@ -1,0 +1,174 @@
+export const LIMIT_UNITS = [
+  'requests',
+  'tokens',
+  'input_tokens',
+  'output_tokens',
+  'usd',
+  'concurrent',
+] as const
+export type LimitUnit = (typeof LIMIT_UNITS)[number]
+
+export const LIMIT_SCOPES = [
+  'global',
+  'team',
+  'rolegroup',
+  'role',
+  'user',
+  'key',
+  'provider',
+  'target',
+  'ip',
+] as const
+/** Whose counter a limit charges. `tag:NAME` is a value of the key's metadata. */
+export type LimitScope = (typeof LIMIT_SCOPES)[number] | `tag:${string}`
+
+/** A window of a limit. A month or a year has no fixed length, so it is kept as calendar months. */
+export type Window =
+  | { readonly kind: 'duration'; readonly ms: number; readonly text: string }
+  | { readonly kind: 'months'; readonly months: number; readonly text: string }
+
+/** Amounts: tokens and requests as integers, `usd` as integer nano-US-dollars. */
+export type LimitAlgorithm =
+  | { readonly kind: 'bucket'; readonly capacity: number; readonly refillPerSec: number }
+  | { readonly kind: 'sliding'; readonly amount: number; readonly window: Window }
+  | {
+      readonly kind: 'fixed'
+      readonly amount: number
+      readonly window: Window
+      readonly align: 'clock' | 'first_use'
+    }
+  | { readonly kind: 'lifetime'; readonly amount: number }
+  | { readonly kind: 'concurrent'; readonly amount: number }
+
+/** One limit, compiled. See docs/guides/limits.md for the meaning of each field. */
+export type LimitPlan = {
+  readonly id: string
+  readonly scope: LimitScope
+  readonly unit: LimitUnit
+  readonly algorithm: LimitAlgorithm
+  /** `null`: the limit applies to every request of its scope. */
+  readonly match: LimitMatch | null
+  readonly mode: 'enforce' | 'warn' | 'shadow'
+  readonly reserve: 'max' | 'expected'
+  readonly whenShort: 'shrink' | 'refuse'
+  /** Smallest output cap that `shrink` may put on a request. Tokens. */
+  readonly minOutputTokens: number
+  /** Fractions of the amount, ascending, at which `budget.alert` is emitted once per window. */
+  readonly alerts: readonly number[]
+}
+
+export type LimitMatch = {
+  readonly models: ((name: string) => boolean) | null
+  readonly providers: ((name: string) => boolean) | null
+  readonly endpoints: ((name: string) => boolean) | null
+}
+
+/** A limit together with whose counter it charges for this caller: the scope's value, `''` for `global`. */
+export type LimitCharge = {
+  readonly limit: LimitPlan
+  readonly value: string
+  /** Identity of the counter: limit id, scope and value. */
+  readonly counterKey: string
+}
+
+/**
+ * What a request may use at worst, or what it did use.
+ *
+ * Cost is linear in the output: `fixedCostPicoUsd + outputTokens × outputPicoUsd`. `null` cost: unpriced.
+ */
+export type Demand = {
+  readonly inputTokens: number
+  readonly outputTokens: number
+  readonly fixedCostPicoUsd: number | null
+  readonly outputPicoUsd: number
+}
+
+/** What was really used. `costNanoUsd` is what the usage record says, so that ledger and counters agree. */
+export type Actual = {
+  readonly inputTokens: number
+  readonly outputTokens: number
+  readonly costNanoUsd: number
+}
+
+export type Refusal = {
+  readonly limit: LimitPlan
+  readonly value: string
+  /** Settled and reserved, in the limit's unit (`usd`: nano-US-dollars). */
+  readonly used: number
+  /** The amount, or a bucket's capacity. */
+  readonly amount: number
+  /** Wall clock, ms since 1970, when the window ends or the bucket is full; `null` for lifetime and concurrent. */
+  readonly resetsAtMs: number | null
+  /** Ms until the same request would pass if nothing else changed; `null` when waiting does not help or is unknown. */
+  readonly retryAfterMs: number | null
+  /** The request is larger than the whole capacity and can never pass. */
+  readonly neverFits: boolean
+}
+
+/** State of one limit right after a reservation or settlement, for the RateLimit response fields. */
+export type LimitState = {
+  readonly limit: LimitPlan
+  readonly value: string
+  readonly used: number
+  readonly reserved: number
+  readonly amount: number
+  readonly resetsAtMs: number | null
+}
+
+export type LimitAlert = {
+  readonly limit: LimitPlan
+  readonly value: string
+  readonly fraction: number
+  readonly used: number
+  readonly amount: number
+}
+
+/** An open reservation. Opaque to callers but for these fields; settle or release it exactly once. */
+export type Reservation = {
+  readonly id: number
+  /** Output tokens granted: the demanded ones, or fewer after `shrink`. */
+  readonly outputTokens: number
+  readonly shrunk: boolean
+  /** Limits in `warn` or `shadow` mode that would have refused. */
+  readonly excused: readonly Refusal[]
+}
+
+export type ReserveResult =
+  | { readonly ok: true; readonly reservation: Reservation }
+  | { readonly ok: false; readonly refusal: Refusal }
+
+/** A counter as it is stored and restored. `state` is the backend's own JSON. */
+export type CounterState = { readonly counterKey: string; readonly state: string }
+
+export type CounterView = {
+  readonly id: string
+  readonly scope: LimitScope
+  readonly value: string
+  readonly unit: LimitUnit
+  readonly used: number
+  readonly reserved: number
+  readonly amount: number
+  readonly resetsAtMs: number | null
+}
+
+/**
+ * The gate: all limits of a request, taken in one atomic step or not at all.
+ *
+ * `reserve` takes the worst case. `settle` replaces it by the truth (more than reserved is charged in full, as debt).
+ * `release` gives everything back. A second settle or release of one reservation does nothing.
+ */
+export type Gate = {
+  reserve(charges: readonly LimitCharge[], demand: Demand): ReserveResult
+  settle(reservation: Reservation, actual: Actual): void
+  release(reservation: Reservation): void
+  /** For response headers: the state of each enforced limit that the reservation charged. */
+  statesOf(reservation: Reservation): readonly LimitState[]
+  /** States of the counters with a window of an hour or more, or none, for the ledger's transaction. */
+  durableStatesOf(reservation: Reservation): readonly CounterState[]
+  restore(states: readonly CounterState[]): void
+  list(): readonly CounterView[]
+  /** Sets the used amount to zero. `value` null: every counter of the limit. Returns the counters changed. */
+  reset(limitId: string, value: string | null): readonly CounterState[]
+  /** Adds an extra allowance (in the limit's unit) to the current window. Returns the counters changed. */
+  grant(limitId: string, value: string, extra: number): readonly CounterState[]
+}

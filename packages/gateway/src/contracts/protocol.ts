@@ -1,0 +1,104 @@
+import type { GatewayError } from '../errors/gateway-error.ts'
+import type { Endpoint } from './endpoint.ts'
+import type { ByteEdit, Envelope } from './envelope.ts'
+import type { LimitState } from './limit.ts'
+import type { Usage } from './usage.ts'
+
+/** The texts of a request that are input, and what the rest of it may cost at most. */
+export type InputParts = {
+  readonly texts: readonly string[]
+  /** Tokens for roles, separators and tool scaffolding: an upper bound. */
+  readonly overheadTokens: number
+  /** Images, audio and files: an upper bound by the vendor's formula. */
+  readonly mediaTokens: number
+}
+
+/** What the gateway reads of a whole (not streamed) answer. */
+export type AnswerFacts = {
+  readonly usage: Usage
+  readonly servedModel: string | null
+  /** Model text, for counting when the provider reported no usage. */
+  readonly text: string | null
+  /** Some vendors answer 200 with an error object. */
+  readonly failed: boolean
+}
+
+/** What a tap says of one SSE frame. `end`: the protocol's terminal frame, held back until the call is settled. */
+export type FrameVerdict = 'pass' | 'drop' | 'end'
+
+/** One complete SSE frame inside a chunk: the bytes `[start, end)`, its blank line included. */
+export type SseFrame = {
+  readonly bytes: Buffer
+  readonly start: number
+  readonly end: number
+}
+
+/** Watches one stream. It never changes bytes. Hot: `readFrame` runs for every frame. */
+export type StreamTap = {
+  readFrame(frame: SseFrame): FrameVerdict
+  /** The protocol's own evidence of a whole answer was seen. */
+  complete(): boolean
+  /** An error event was seen inside the stream. */
+  failed(): boolean
+  usage(): Usage
+  servedModel(): string | null
+  /** Frames that carried output. Each is at least one token. */
+  outputFrames(): number
+  /** Output seen so far (bounded), for counting when usage never came. */
+  outputText(): string
+}
+
+export type ErrorReply = {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string
+}
+
+/** One endpoint in one protocol: how it is asked for, read, edited and watched. */
+export type ProtocolEndpoint = {
+  readonly endpoint: Endpoint
+  readonly method: 'POST'
+  /** What clients post to, and (from the version on) what is appended to a provider's base URL. */
+  readonly path: string
+  readonly streams: boolean
+  /** False for endpoints that spend nothing, such as token counting. */
+  readonly billed: boolean
+  /** Throws `malformed_json` or `invalid_request`. Hot. */
+  readEnvelope(body: Buffer): Envelope
+  /** `body` has passed `readEnvelope`. */
+  readInput(body: Buffer): InputParts
+  renameModel(envelope: Envelope, model: string): ByteEdit
+  /** Puts an output cap on the request; null where the endpoint has no output. */
+  capOutput(envelope: Envelope, tokens: number): ByteEdit | null
+  /** Asks the provider to report usage at the end of a stream; null when it does so unasked, or was asked already. */
+  askForUsage(envelope: Envelope): ByteEdit | null
+  readAnswer(body: Buffer): AnswerFacts
+  /** `dropUsage`: the usage frame was asked for by the gateway, not by the client. */
+  startTap(options: { dropUsage: boolean }): StreamTap
+}
+
+/** A wire format. One folder under protocols/, one line in registry.ts. */
+export type Protocol = {
+  readonly id: string
+  readonly endpoints: readonly ProtocolEndpoint[]
+  /** Headers of the request that this protocol's clients send and its providers understand: exact names or `prefix*`. */
+  readonly forwardedHeaders: readonly string[]
+  renderError(error: GatewayError, requestId: string): ErrorReply
+  /** An error after the first byte: a whole SSE frame. */
+  renderStreamError(error: GatewayError, requestId: string): string
+  /** A whole frame that clients ignore. */
+  readonly keepAliveFrame: string
+  /** The vendor's own rate headers, from the tightest limits. */
+  limitHeaders(states: readonly LimitState[], nowMs: number): Readonly<Record<string, string>>
+  /** `GET /v1/models` and `/v1/models/{id}` in this protocol's shape. */
+  renderModels(models: readonly ModelListing[]): string
+  renderModel(model: ModelListing): string
+  /** Upstream response header that names the upstream's request id. */
+  readonly requestIdHeader: string
+}
+
+export type ModelListing = {
+  readonly id: string
+  readonly ownedBy: string
+  readonly createdAtMs: number
+}

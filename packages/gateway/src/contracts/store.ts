@@ -1,0 +1,112 @@
+import type { KeyRecord, PolicyRecord } from './key.ts'
+import type { CounterState } from './limit.ts'
+import type { UsageRecord } from './usage-record.ts'
+
+/** What the embedded database or a server of it promises. Every member passes testing/store-contract.ts. */
+export type Store = {
+  readonly keys: KeyStore
+  readonly policies: PolicyStore
+  readonly records: RecordStore
+  readonly counters: CounterStore
+  /** Throws when the store cannot answer a trivial query. */
+  check(): Promise<void>
+  close(): Promise<void>
+}
+
+export type KeyStore = {
+  list(): Promise<readonly KeyRecord[]>
+  get(id: string): Promise<KeyRecord | null>
+  /** Ids that start with `prefix`, at most `most`. A prefix of the hash is accepted too. */
+  findByPrefix(prefix: string, most: number): Promise<readonly KeyRecord[]>
+  /** Throws when the id or the hash exists. */
+  insert(key: KeyRecord): Promise<void>
+  /** Replaces the whole record; false when the id is unknown. */
+  update(key: KeyRecord): Promise<boolean>
+  touch(lastUsed: readonly { readonly id: string; readonly atMs: number }[]): Promise<void>
+}
+
+export type PolicyStore = {
+  list(): Promise<readonly PolicyRecord[]>
+  get(name: string): Promise<PolicyRecord | null>
+  put(policy: PolicyRecord): Promise<void>
+  delete(name: string): Promise<boolean>
+}
+
+export type RecordFilter = {
+  readonly keyId?: string
+  readonly model?: string
+  readonly provider?: string
+  readonly project?: string
+  /** A status, or a class such as `4xx`. */
+  readonly status?: string
+  readonly sinceMs?: number
+  readonly untilMs?: number
+  readonly requestId?: string
+}
+
+export type RecordPage = {
+  readonly items: readonly UsageRecord[]
+  readonly total: number
+  /** Opaque; null at the end. */
+  readonly next: string | null
+}
+
+export type UsageSum = {
+  readonly input: number
+  readonly output: number
+  readonly cacheRead: number
+  readonly cacheWrite5m: number
+  readonly cacheWrite1h: number
+  readonly reasoning: number
+}
+
+export type SummaryRow = {
+  readonly name: string
+  readonly requests: number
+  readonly errors: number
+  readonly usage: UsageSum
+  readonly costNanoUsd: number
+}
+
+export type LedgerSummary = {
+  readonly sinceMs: number | null
+  readonly untilMs: number | null
+  readonly requests: number
+  readonly errors: number
+  readonly usage: UsageSum
+  readonly costNanoUsd: number
+  readonly savedNanoUsd: number
+  readonly byModel: readonly SummaryRow[]
+  readonly byKey: readonly SummaryRow[]
+  readonly byProvider: readonly SummaryRow[]
+}
+
+export type RecordStore = {
+  /** Newest first. */
+  list(filter: RecordFilter, page: { limit: number; cursor: string | null }): Promise<RecordPage>
+  /** Oldest first, in pages, for exports. */
+  iterate(filter: RecordFilter): AsyncIterable<UsageRecord>
+  summary(filter: RecordFilter): Promise<LedgerSummary>
+  /** Deletes records that started before; returns how many. */
+  prune(beforeMs: number): Promise<number>
+}
+
+export type CounterStore = {
+  list(): Promise<readonly CounterState[]>
+  put(states: readonly CounterState[]): Promise<void>
+}
+
+/**
+ * The one writer of the ledger. `append` resolves when the record and the counters are in the operating system's hands
+ * (committed, so that `kill -9` loses nothing), and rejects when they cannot be written.
+ */
+export type LedgerWriter = {
+  append(record: UsageRecord, counters: readonly CounterState[]): Promise<void>
+  /** Records accepted but not yet committed, oldest first, so that queries can see the tail. */
+  pending(): readonly UsageRecord[]
+  /** False while the last commit failed: spending is refused until one succeeds. */
+  healthy(): boolean
+  /** Resolves when everything accepted so far is committed. */
+  flush(): Promise<void>
+  close(): Promise<void>
+}

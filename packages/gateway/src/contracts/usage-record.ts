@@ -1,0 +1,58 @@
+import type { Usage } from './usage.ts'
+
+/** One try at one target. `errorClass` is null for the one that succeeded. */
+export type AttemptRecord = {
+  readonly target: string
+  readonly status: number | null
+  readonly errorClass: string | null
+  readonly durationMs: number
+}
+
+/**
+ * One line of the ledger: one per request, whatever the endpoint, outcome or path. Immutable once written.
+ *
+ * `id` sorts by time. Money is integer nano-US-dollars; `costNanoUsd` null means unpriced, 0 means free.
+ */
+export type UsageRecord = {
+  readonly id: string
+  readonly requestId: string
+  readonly upstreamRequestId: string | null
+  readonly startedAtMs: number
+  readonly keyId: string | null
+  readonly keyName: string | null
+  readonly team: string | null
+  readonly rolegroup: string | null
+  readonly role: string | null
+  readonly user: string | null
+  readonly endpoint: string
+  readonly protocol: string
+  readonly requestedModel: string | null
+  readonly model: string | null
+  readonly servedModel: string | null
+  readonly provider: string | null
+  readonly target: string | null
+  readonly attempts: readonly AttemptRecord[]
+  /** HTTP status as the client saw it; 499 when it left before an answer. */
+  readonly status: number
+  /** `gateway` or `provider`: who refused; null when nobody did. */
+  readonly errorSource: string | null
+  /** Code of errors/gateway-error.ts, or an upstream error class; null when the call succeeded. */
+  readonly errorClass: string | null
+  readonly stream: boolean
+  /** The answer reached its protocol's terminal evidence and was handed to the client whole. */
+  readonly complete: boolean
+  readonly usage: Usage
+  readonly estimated: boolean
+  readonly costNanoUsd: number | null
+  readonly savedNanoUsd: number
+  readonly latencyMs: number
+  readonly ttftMs: number | null
+  readonly overheadMs: number
+  readonly cache: string | null
+  readonly limits: readonly string[]
+  readonly project: string | null
+  readonly userAgent: string | null
+  readonly sessionId: string | null
+  readonly clientIp: string | null
+  readonly metadata: Readonly<Record<string, string>>
+}

@@ -1,0 +1,130 @@
+import type { AuthStyle, FailureClass } from '../contracts/provider.ts'
+import type { KeyRecord, Subject } from '../contracts/key.ts'
+import type { LimitCharge, LimitPlan } from '../contracts/limit.ts'
+import type { Price } from '../contracts/price.ts'
+
+/** What runs: the configuration, compiled. Immutable; swapped as one reference. A request reads it once and keeps it. */
+export type GatewayPlan = {
+  readonly revision: number
+  /** False only when the operator set `keys: { required: false }`. */
+  readonly keysRequired: boolean
+  /** The caller when no key is required and none is given. */
+  readonly anonymous: KeyPlan | null
+  readonly providers: ReadonlyMap<string, ProviderPlan>
+  /** Public names → targets. `provider/model` works without an entry; see plan/resolve-model.ts. */
+  readonly models: ReadonlyMap<string, ModelPlan>
+  readonly server: ServerPlan
+  readonly ledgerEnabled: boolean
+}
+
+export type ServerPlan = {
+  readonly maxBodyBytes: number
+  /** Body cap of the endpoints that carry whole documents (Messages). */
+  readonly maxDocumentBodyBytes: number
+  readonly maxJsonDepth: number
+  readonly keepAliveMs: number
+  readonly headersTimeoutMs: number
+  readonly bodyIdleTimeoutMs: number
+  /** CIDRs whose `x-forwarded-for` is believed. */
+  readonly trustedProxies: readonly string[]
+}
+
+export type ProviderPlan = {
+  readonly name: string
+  /** Scheme, host and port. */
+  readonly origin: string
+  /** Path of the base URL, without a trailing slash: `''` or `/openai/v1`. */
+  readonly basePath: string
+  /** `?name=value…` or `''`; holds no credential. */
+  readonly query: string
+  readonly protocols: readonly string[]
+  readonly auth: AuthStyle
+  /** Already resolved; null when the provider needs none. `credentialMissing` tells absent from unneeded. */
+  readonly credential: string | null
+  /** The reference that could not be resolved, for the error; null when all is well. */
+  readonly credentialMissing: string | null
+  /** Lower-case names; static headers and auth together, ready to send. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly paths: Readonly<Record<string, string>>
+  readonly failures: Readonly<Record<number, FailureClass>>
+  readonly allowPrivate: boolean
+  readonly onClientAbort: 'abort' | 'drain'
+  /** With `drain`: how long, at most. */
+  readonly drainCapMs: number
+  readonly timeouts: Timeouts
+}
+
+export type Timeouts = {
+  readonly connectMs: number
+  readonly firstByteMs: number
+  readonly idleMs: number
+  readonly totalMs: number
+}
+
+/** One model at one provider with one credential. */
+export type TargetPlan = {
+  /** `provider/model`. */
+  readonly id: string
+  readonly provider: ProviderPlan
+  readonly model: string
+  readonly weight: number
+  /** Null: unpriced. */
+  readonly price: Price | null
+  readonly contextTokens: number | null
+  readonly maxOutputTokens: number
+  /** The exact tokenizer of this model; null: none is known, and bytes are the bound. */
+  readonly tokenizer: 'o200k_base' | 'cl100k_base' | null
+}
+
+export type ModelPlan = {
+  readonly name: string
+  readonly targets: readonly TargetPlan[]
+  /** The order in which this request tries the targets. `draw` is in [0, 1). */
+  readonly order: (draw: number) => readonly TargetPlan[]
+}
+
+/** A compiled matcher over names: exact, glob or anchored RE2. */
+export type NameMatcher = (name: string) => boolean
+
+/** The merged policy of one key under one plan. */
+export type PolicyPlan = {
+  /** `null`: every model. */
+  readonly modelAllowed: NameMatcher | null
+  /** `null`: every endpoint. */
+  readonly endpoints: ReadonlySet<string> | null
+  readonly limits: readonly LimitPlan[]
+  readonly maxOutputTokens: number | null
+  readonly maxInputTokens: number | null
+  readonly maxCostPerRequestNanoUsd: number | null
+  /** What to do with a target that has no price. `null`: decided by whether a `usd` limit applies. */
+  readonly unpriced: 'deny' | 'allow' | null
+  readonly defaultProvider: string | null
+  /** Ordered; first match wins. */
+  readonly providerEntries: readonly ProviderEntryPlan[]
+  readonly trustScopeHeaders: boolean
+  /** CIDRs; null: any. */
+  readonly ipAllow: readonly string[] | null
+  readonly metadata: Readonly<Record<string, string>>
+}
+
+export type ProviderEntryPlan = {
+  readonly matches: NameMatcher | null
+  /** Null keeps the provider that the model resolves to. */
+  readonly provider: string | null
+  /** The policy with this entry merged in; what applies when it matches. */
+  readonly policy: PolicyPlan
+}
+
+/** A key, ready for requests. Compiled once per key and plan revision. */
+export type KeyPlan = {
+  readonly record: KeyRecord
+  readonly subject: Subject
+  readonly scopes: ReadonlySet<string> | null
+  readonly policy: PolicyPlan
+  /** Limits whose counter is known without the request's target or address, ready to charge. */
+  readonly charges: readonly LimitCharge[]
+  /** Limits of scope `provider`, `target` or `ip`, or that match on providers: their counter depends on the request. */
+  readonly lateLimits: readonly LimitPlan[]
+  readonly hasTokenLimit: boolean
+  readonly hasUsdLimit: boolean
+}
