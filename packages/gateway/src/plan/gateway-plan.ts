@@ -2,6 +2,7 @@ import type { AuthStyle, FailureClass } from '../contracts/provider.ts'
 import type { KeyRecord, Subject } from '../contracts/key.ts'
 import type { LimitCharge, LimitPlan } from '../contracts/limit.ts'
 import type { Price } from '../contracts/price.ts'
+import type { PolicyConfig } from '../config/policy-config.ts'
 
 /** What runs: the configuration, compiled. Immutable; swapped as one reference. A request reads it once and keeps it. */
 export type GatewayPlan = {
@@ -15,6 +16,26 @@ export type GatewayPlan = {
   readonly models: ReadonlyMap<string, ModelPlan>
   readonly server: ServerPlan
   readonly ledgerEnabled: boolean
+  /** Targets of names that no model entry declares. */
+  readonly onDemand: OnDemandTargets
+  /** What a key inherits; read when a key is compiled, never per request. */
+  readonly policies: PolicyLayers
+}
+
+/** Makes targets for `provider/model` names. Bounded, because the names come from clients. */
+export type OnDemandTargets = {
+  /** The target for a model at a provider; the same object for the same name while it is kept. */
+  target(provider: ProviderPlan, model: string): TargetPlan
+  /** Names of the configured providers whose catalogue knows exactly this id. */
+  providersKnowing(model: string): readonly string[]
+}
+
+/** The policies that keys are merged from, as written (validated). */
+export type PolicyLayers = {
+  readonly global: PolicyConfig
+  readonly teams: ReadonlyMap<string, PolicyConfig>
+  /** Named policies of the file and of the store. */
+  readonly named: ReadonlyMap<string, PolicyConfig>
 }
 
 export type ServerPlan = {
@@ -88,8 +109,10 @@ export type NameMatcher = (name: string) => boolean
 
 /** The merged policy of one key under one plan. */
 export type PolicyPlan = {
-  /** `null`: every model. */
+  /** `null`: every model. Asked with the requested name; says no to denied names too. See plan/model-permission.ts. */
   readonly modelAllowed: NameMatcher | null
+  /** `null`: none. Also holds for the model and id of every target, so that another name for it does not get around it. */
+  readonly modelDenied: NameMatcher | null
   /** `null`: every endpoint. */
   readonly endpoints: ReadonlySet<string> | null
   readonly limits: readonly LimitPlan[]
@@ -113,6 +136,11 @@ export type ProviderEntryPlan = {
   readonly provider: string | null
   /** The policy with this entry merged in; what applies when it matches. */
   readonly policy: PolicyPlan
+  /** Replace those of the key when the entry matches. */
+  readonly charges: readonly LimitCharge[]
+  readonly lateLimits: readonly LimitPlan[]
+  readonly hasTokenLimit: boolean
+  readonly hasUsdLimit: boolean
 }
 
 /** A key, ready for requests. Compiled once per key and plan revision. */
@@ -123,7 +151,10 @@ export type KeyPlan = {
   readonly policy: PolicyPlan
   /** Limits whose counter is known without the request's target or address, ready to charge. */
   readonly charges: readonly LimitCharge[]
-  /** Limits of scope `provider`, `target` or `ip`, or that match on providers: their counter depends on the request. */
+  /**
+   * Limits whose counter depends on the request: of scope `provider`, `target` or `ip`, or that match on providers. With
+   * `trustScopeHeaders` also those of scope `team`, `rolegroup`, `role` and `user`.
+   */
   readonly lateLimits: readonly LimitPlan[]
   readonly hasTokenLimit: boolean
   readonly hasUsdLimit: boolean

@@ -1,0 +1,151 @@
+import type { FailureClass } from '../contracts/provider.ts'
+import type { PolicyConfig } from './policy-config.ts'
+import type { Secret } from './secret.ts'
+
+/**
+ * tollgate.yaml, validated, with every default filled in. Plain data under the names of the file.
+ *
+ * Durations and sizes stay texts here (`5s`, `10MiB`; they are known to parse); `plan/` turns them into numbers.
+ */
+export type GatewayConfig = {
+  /** Absolute. */
+  readonly dir: string
+  readonly server: ServerConfig
+  readonly admin: AdminConfig
+  readonly log: {
+    readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent'
+    /** Null: pretty on a terminal, else JSON. */
+    readonly format: 'json' | 'pretty' | null
+  }
+  /** `sqlite:` and an absolute path. */
+  readonly storage: { readonly url: string }
+  readonly limits: { readonly backend: 'memory' }
+  readonly keys: KeysConfig
+  readonly ledger: {
+    readonly enabled: boolean
+    /** Null: kept for ever. */
+    readonly retention: string | null
+    readonly durability: 'normal' | 'full'
+  }
+  readonly providers: Readonly<Record<string, ProviderConfig>>
+  readonly models: Readonly<Record<string, ModelConfig>>
+  readonly policy: PolicyConfig
+  readonly policies: Readonly<Record<string, PolicyConfig>>
+  readonly teams: Readonly<Record<string, TeamConfig>>
+  readonly virtual_keys: readonly VirtualKeyConfig[]
+}
+
+export type ServerConfig = {
+  readonly host: string
+  readonly port: number
+  readonly max_body: string | number
+  readonly max_document_body: string | number
+  readonly max_json_depth: number
+  readonly keep_alive: string
+  readonly headers_timeout: string
+  readonly body_idle_timeout: string
+  readonly shutdown_grace: string
+  readonly trusted_proxies: readonly string[]
+}
+
+export type AdminConfig = {
+  readonly host: string
+  readonly port: number
+  /** Null: not configured; `serve` creates one in the data directory. */
+  readonly token: Secret | null
+}
+
+export type KeysConfig = {
+  /** May be missing on a first start; `serve` then creates the file. */
+  readonly hash_key: Secret
+  readonly previous: readonly Secret[]
+  readonly required: boolean
+}
+
+export type AuthConfig = {
+  readonly kind: 'bearer' | 'header' | 'query' | 'none'
+  /** Of the header or the query parameter. */
+  readonly name?: string
+}
+
+export type TimeoutsConfig = {
+  readonly connect?: string
+  readonly first_byte?: string
+  readonly idle?: string
+  readonly total?: string
+}
+
+/** Everything absent comes from the catalogue entry of the same name (or of `extends`). */
+export type ProviderConfig = {
+  readonly extends?: string
+  readonly protocol?: string | readonly string[]
+  readonly base_url?: string
+  /** Absent: the environment variable that the catalogue names. */
+  readonly credential?: Secret
+  readonly auth?: AuthConfig
+  readonly headers?: Readonly<Record<string, string>>
+  readonly query?: Readonly<Record<string, string>>
+  readonly params?: Readonly<Record<string, string>>
+  readonly paths?: Readonly<Record<string, string>>
+  readonly failures?: Readonly<Record<string, FailureClass>>
+  readonly allow_private?: boolean
+  readonly on_client_abort?: 'abort' | 'drain'
+  readonly drain_cap?: string
+  readonly timeouts?: TimeoutsConfig
+}
+
+/** US dollars per million tokens. */
+export type RatesConfig = {
+  readonly input?: number
+  readonly output?: number
+  readonly cache_read?: number
+  readonly cache_write_5m?: number
+  readonly cache_write_1h?: number
+  readonly reasoning?: number
+}
+
+export type PriceConfig = RatesConfig & {
+  readonly tiers?: readonly (RatesConfig & { readonly above_input_tokens: number })[]
+}
+
+export type ModelFacts = {
+  readonly price?: PriceConfig
+  readonly context?: number
+  readonly max_output?: number
+  readonly tokenizer?: 'o200k_base' | 'cl100k_base'
+}
+
+export type TargetConfig = ModelFacts & {
+  readonly provider: string
+  /** Absent: the public name. */
+  readonly model?: string
+  readonly weight?: number
+}
+
+export type ModelConfig = ModelFacts & {
+  readonly targets: readonly TargetConfig[]
+  readonly strategy: 'priority' | 'weighted' | 'round_robin'
+}
+
+export type TeamConfig = { readonly policy: PolicyConfig }
+
+/** A key declared in the file, for bootstrap. The secret itself never stands here. */
+export type VirtualKeyConfig = {
+  readonly name: string
+  /** HMAC-SHA-256(hash key, secret) in hex; `tollgate key hash` prints it. */
+  readonly hash: string
+  readonly last4?: string
+  readonly policy?: PolicyConfig
+  readonly policies?: readonly string[]
+  readonly scopes?: readonly string[]
+  readonly subject?: {
+    readonly team?: string
+    readonly rolegroup?: string
+    readonly role?: string
+    readonly user?: string
+  }
+  /** RFC 3339. */
+  readonly expires?: string
+  readonly enabled?: boolean
+  readonly metadata?: Readonly<Record<string, string>>
+}
