@@ -1,0 +1,144 @@
+import type { Ask, Tool } from './ask.ts'
+import type { Behaviour } from './behaviour.ts'
+import { exampleOf } from './json-example.ts'
+
+/** A part of an answer. Each piece is one output token; a tool call's opening is one more. */
+export type Block =
+  | { readonly kind: 'text' | 'reasoning'; readonly pieces: readonly string[] }
+  | {
+      readonly kind: 'tool'
+      readonly id: string
+      readonly name: string
+      /** Fragments of the arguments' JSON. */
+      readonly pieces: readonly string[]
+    }
+
+/** Every word, with its leading space, is one token of o200k_base and of cl100k_base; a test proves it. */
+const WORDS: readonly string[] = [
+  'the',
+  'road',
+  'is',
+  'open',
+  'and',
+  'every',
+  'car',
+  'that',
+  'comes',
+  'here',
+  'has',
+  'to',
+  'stop',
+  'for',
+  'a',
+  'short',
+  'time',
+  'so',
+  'we',
+  'can',
+  'count',
+  'it',
+  'then',
+  'the',
+  'gate',
+  'goes',
+  'up',
+]
+const MINI: readonly (readonly string[])[] = [
+  ['Hello', ' from', ' the', ' test', ' model', '.', ' Your', ' message', ' was', ' received', '.'],
+  ['This', ' is', ' a', ' fixed', ' answer', '.', ' No', ' model', ' was', ' asked', '.'],
+  ['The', ' gate', ' is', ' open', '.', ' This', ' answer', ' is', ' always', ' the', ' same', '.'],
+]
+const LARGE_TOKENS = 120
+/** A private-use letter that the writer turns into a broken UTF-8 sequence. */
+export const BROKEN_LETTER = '\u{E000}'
+
+/** Deterministic: the same request has the same answer. */
+export function answerBlocks(ask: Ask, behaviour: Behaviour): readonly Block[] {
+  const calls = toolCalls(ask, behaviour)
+  const reasoning: Block[] =
+    behaviour.reasoningTokens > 0
+      ? [{ kind: 'reasoning', pieces: words(behaviour.reasoningTokens) }]
+      : []
+  if (calls.length > 0) return [...reasoning, ...calls]
+  return [...reasoning, { kind: 'text', pieces: textPieces(ask, behaviour) }]
+}
+
+function textPieces(ask: Ask, behaviour: Behaviour): readonly string[] {
+  if (behaviour.hugeBytes > 0) return ['x'.repeat(behaviour.hugeBytes), ' end']
+  if (behaviour.badUtf8) return ['broken', ` ${BROKEN_LETTER}`, ' letter']
+  if (ask.jsonSchema !== undefined) return pieces(JSON.stringify(exampleOf(ask.jsonSchema)))
+  if (behaviour.answer === 'echo') return pieces(ask.lastUserText)
+  if (behaviour.answer === 'words') return words(behaviour.words)
+  if (behaviour.answer === 'large') return words(LARGE_TOKENS)
+  return MINI[hash(ask.lastUserText) % MINI.length] ?? []
+}
+
+const MAX_REMEMBERED = 64
+const rememberedWords = new Map<number, readonly string[]>()
+
+/** Exactly `count` tokens of text. */
+export function words(count: number): readonly string[] {
+  const known = rememberedWords.get(count)
+  if (known !== undefined) return known
+  const made = Array.from({ length: count }, (_, i) => {
+    const word = WORDS[i % WORDS.length] ?? ''
+    return i === 0 ? word : ` ${word}`
+  })
+  if (rememberedWords.size < MAX_REMEMBERED) rememberedWords.set(count, made)
+  return made
+}
+
+/** Splits text into pieces like tokens; joined they are the text again. */
+export function pieces(text: string): readonly string[] {
+  return text.match(/ ?[\p{L}\p{M}]{1,6}|\p{N}{1,3}|\s+|[^\p{L}\p{M}\p{N}\s]{1,2}/gu) ?? []
+}
+
+function toolCalls(ask: Ask, behaviour: Behaviour): readonly Block[] {
+  if (ask.tools.length === 0 || ask.toolChoice.kind === 'none') return []
+  if (behaviour.scripted) {
+    const scripted = scriptedCall(ask)
+    if (scripted !== null) return [scripted]
+  }
+  if (ask.toolResults > 0) return []
+  return chosenTools(ask, behaviour).map((tool, i) => toolBlock(ask, tool, i))
+}
+
+function chosenTools(ask: Ask, behaviour: Behaviour): readonly Tool[] {
+  const choice = ask.toolChoice
+  if (choice.kind === 'named') return ask.tools.filter((tool) => tool.name === choice.name)
+  const wanted = choice.kind === 'any' ? Math.max(1, behaviour.toolCalls) : behaviour.toolCalls
+  return Array.from({ length: wanted }, (_, i) => ask.tools[i % ask.tools.length]).filter(
+    (tool) => tool !== undefined,
+  )
+}
+
+const SCRIPT = /\[\[tool:([\w.-]+)\s*(\{.*?\})?\s*\]\]/gs
+
+/** The next step of a script: as many are done as there are tool results since. Null: no step is left. */
+function scriptedCall(ask: Ask): Block | null {
+  const steps = [...ask.lastUserText.matchAll(SCRIPT)]
+  const step = steps[ask.toolResults]
+  if (step === undefined) return null
+  const name = step[1] ?? ''
+  if (!ask.tools.some((tool) => tool.name === name)) return null
+  return toolCall(ask, name, ask.toolResults, step[2] ?? '{}')
+}
+
+function toolBlock(ask: Ask, tool: Tool, index: number): Block {
+  return toolCall(ask, tool.name, index, JSON.stringify(exampleOf(tool.schema ?? null)))
+}
+
+function toolCall(ask: Ask, name: string, index: number, json: string): Block {
+  const prefix = ask.protocol === 'openai-chat' ? 'call_' : 'toolu_'
+  const id = `${prefix}${hash(ask.lastUserText + json).toString(36)}${ask.toolResults}${index}`
+  return { kind: 'tool', id, name, pieces: pieces(json) }
+}
+
+/** FNV-1a over the first 256 UTF-16 units: enough to vary answers, cheap on long prompts. */
+export function hash(text: string): number {
+  let value = 0x811c9dc5
+  for (let i = 0; i < Math.min(text.length, 256); i++) {
+    value = Math.imul(value ^ text.charCodeAt(i), 0x01000193)
+  }
+  return value >>> 0
+}
