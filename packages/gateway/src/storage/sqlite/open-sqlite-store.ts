@@ -1,0 +1,77 @@
+import { resolve } from 'node:path'
+import type { LedgerWriter, Store } from '../../contracts/store.ts'
+import { StoreError } from '../../errors/store-error.ts'
+import { counterStore } from './counter-store.ts'
+import { keyStore } from './key-store.ts'
+import { createLedgerWriter } from './ledger-writer.ts'
+import type { Durability, EngineName } from './messages.ts'
+import { policyStore } from './policy-store.ts'
+import { recordStore } from './record-store.ts'
+import type { SqliteAccess } from './sqlite-access.ts'
+import { prepareStoreFile } from './store-directory.ts'
+import { startWorker, type WorkerClient } from './worker-client.ts'
+import { queryThrough } from './worker-dialect.ts'
+
+export type SqliteStoreOptions = {
+  /** The database file. Its directory is created when missing. */
+  readonly path: string
+  /** Default `process`. */
+  readonly durability?: Durability
+  readonly engine?: EngineName
+}
+
+/**
+ * Opens, checks and migrates the store. No statement runs on the calling thread. `store.close` also closes the ledger.
+ *
+ * @throws StoreError when the file is damaged, foreign, newer than this program or cannot be opened
+ */
+export async function openSqliteStore(
+  options: SqliteStoreOptions,
+): Promise<{ readonly store: Store; readonly ledger: LedgerWriter }> {
+  const path = resolve(options.path)
+  await prepareStoreFile(path).catch((cause: unknown) => {
+    throw new StoreError('unreadable', `The store ${path} cannot be created.`, { cause })
+  })
+  const settings = {
+    path,
+    engine: options.engine ?? 'node:sqlite',
+    durability: options.durability ?? 'process',
+  }
+  const writer = await startWorker({ ...settings, role: 'writer' })
+  const reader = await startWorker({ ...settings, role: 'reader' }).catch(
+    async (thrown: unknown) => {
+      await writer.close()
+      throw thrown
+    },
+  )
+  const ledger = createLedgerWriter(writer)
+  return { store: assemble(writer, reader, ledger), ledger }
+}
+
+function assemble(writer: WorkerClient, reader: WorkerClient, ledger: LedgerWriter): Store {
+  const access: SqliteAccess = {
+    read: queryThrough(reader),
+    write: queryThrough(writer),
+    writeAtomically: async (statements) =>
+      (await writer.call({ kind: 'atomic', statements })).changes,
+    settled: () => ledger.flush(),
+  }
+  return {
+    keys: keyStore(access),
+    policies: policyStore(access),
+    records: recordStore(access),
+    counters: counterStore(access),
+    async check() {
+      await reader.call({
+        kind: 'query',
+        statement: { sql: 'SELECT count(*) FROM schema_migrations', parameters: [] },
+      })
+    },
+    async close() {
+      await ledger.close()
+      // The reader first: the last connection to close folds the log into the database, which takes a writer.
+      await reader.close()
+      await writer.close()
+    },
+  }
+}
