@@ -12,18 +12,18 @@ describe('tightestLimit', () => {
   it('takes the limit with the least left, reservations included', () => {
     const roomy = state('requests', 100, 10)
     const held = state('requests', 100, 0, 95)
-    expect(tightestLimit([roomy, held, state('tokens', 1, 1)], ['requests'])).toBe(held)
+    expect(tightestLimit([roomy, held, state('tokens', 1, 1)], 'requests')).toBe(held)
   })
 
   it('prefers the smaller limit when equally much is left', () => {
     const large = state('tokens', 1000, 990)
     const small = state('input_tokens', 20, 10)
-    expect(tightestLimit([large, small], ['tokens', 'input_tokens'])).toBe(small)
-    expect(tightestLimit([small, large], ['tokens', 'input_tokens'])).toBe(small)
+    expect(tightestLimit([large, small], 'tokens')).toBe(small)
+    expect(tightestLimit([small, large], 'tokens')).toBe(small)
   })
 
   it('is null when no limit has the unit', () => {
-    expect(tightestLimit([state('usd', 1, 0)], ['requests', 'tokens'])).toBeNull()
+    expect(tightestLimit([state('usd', 1, 0)], 'requests')).toBeNull()
   })
 })
 

@@ -6,20 +6,25 @@ export type Tightness = {
   readonly amount: number
 }
 
+/** Units whose amounts can be compared with one another. */
+const UNITS = {
+  requests: ['requests'],
+  tokens: ['tokens', 'input_tokens', 'output_tokens'],
+} as const satisfies Record<string, readonly string[]>
+
+export type UnitGroup = keyof typeof UNITS
+
 /** What is left of a limit, in its unit; never below 0. */
 export function remainingOf(state: Tightness): number {
   return Math.max(0, state.amount - state.used - state.reserved)
 }
 
-/**
- * The limit of one of `units` with the least left: the one that a client hits first. Null: none has such a unit.
- *
- * Amounts are compared as they are, so `units` must be of one kind: requests, or kinds of tokens.
- */
+/** The limit of the group with the least left: the one that a client hits first. Null: the group has no limit. */
 export function tightestLimit<State extends Tightness>(
   states: readonly State[],
-  units: readonly string[],
+  group: UnitGroup,
 ): State | null {
+  const units: readonly string[] = UNITS[group]
   let tightest: State | null = null
   for (const state of states) {
     if (!units.includes(state.limit.unit)) continue
