@@ -14,6 +14,7 @@ export class Secret {
   constructor(reference: string, value: string | null) {
     this.reference = reference
     this.#value = value
+    Object.defineProperty(this, inspect.custom, { value: () => HIDDEN })
   }
 
   /** Null: missing, or `none`. */
@@ -31,10 +32,6 @@ export class Secret {
   }
 
   toJSON(): string {
-    return HIDDEN
-  }
-
-  [inspect.custom](): string {
     return HIDDEN
   }
 }

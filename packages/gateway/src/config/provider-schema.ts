@@ -1,0 +1,169 @@
+import * as z from 'zod'
+import type {
+  AuthConfig,
+  ModelConfig,
+  ModelFacts,
+  PriceConfig,
+  ProviderConfig,
+  TargetConfig,
+} from './gateway-config.ts'
+import { durationText, entryName, positiveInteger, printableText } from './schema-parts.ts'
+import type { Secret } from './secret.ts'
+import { checkedText, NOT_AVAILABLE, strict } from './validate.ts'
+
+const PROTOCOLS = ['openai-chat', 'openai-responses', 'anthropic-messages', 'gemini'] as const
+/** Protocols that this build can speak to a provider. */
+const SERVED_PROTOCOLS: ReadonlySet<string> = new Set(['openai-chat', 'anthropic-messages'])
+
+const protocolName = z.enum(PROTOCOLS).superRefine((name, ctx) => {
+  if (!SERVED_PROTOCOLS.has(name)) {
+    ctx.addIssue({ code: 'custom', message: `${name}: ${NOT_AVAILABLE}` })
+  }
+})
+
+const baseUrl = checkedText((text) => {
+  const filled = text.replace(/\{[a-z_]+\}/g, 'x')
+  if (!URL.canParse(filled))
+    return `"${text}" is no URL: write http://host:port/path or https://host/path`
+  const url = new URL(filled)
+  if (url.protocol !== 'http:' && url.protocol !== 'https:')
+    return 'must start with http:// or https://'
+  if (url.username !== '' || url.password !== '')
+    return 'must hold no user or password: use credential'
+  if (url.search !== '') return 'must hold no query: use query'
+  return url.hash === '' ? null : 'must hold no fragment'
+})
+
+const headerName = checkedText((name) => {
+  if (!/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/.test(name)) return `"${name}" is no header name`
+  return FORBIDDEN_HEADERS.has(name.toLowerCase())
+    ? `the header "${name}" is set by the gateway itself`
+    : null
+})
+/** Framing, routing and identity of a call; the gateway owns them. */
+const FORBIDDEN_HEADERS: ReadonlySet<string> = new Set([
+  'host',
+  'connection',
+  'content-length',
+  'transfer-encoding',
+  'content-type',
+  'expect',
+  'upgrade',
+  'te',
+  'trailer',
+  'keep-alive',
+  'cookie',
+])
+
+const authSchema: z.ZodType<AuthConfig> = strict({
+  kind: z.enum(['bearer', 'header', 'query', 'none']),
+  name: z.exactOptional(headerName),
+}).superRefine((auth, ctx) => {
+  const named = auth.kind === 'header' || auth.kind === 'query'
+  if (named && auth.name === undefined) {
+    ctx.addIssue({
+      code: 'custom',
+      path: ['name'],
+      message: `is required by the kind "${auth.kind}"`,
+    })
+  }
+})
+
+const paramMap = z.record(
+  z.string(),
+  checkedText((value) =>
+    /^[a-z0-9-]{1,63}$/.test(value)
+      ? null
+      : `"${value}" is no URL part: a-z, 0-9 and "-", at most 63`,
+  ),
+)
+
+const failureMap = z.record(
+  checkedText((status) =>
+    /^[45]\d\d$/.test(status) ? null : `"${status}" is no status from 400 to 599`,
+  ),
+  z.enum(['client', 'auth', 'rate_limited', 'quota', 'overloaded', 'transient', 'timeout']),
+)
+
+const pathText = checkedText((path) =>
+  /^\/[A-Za-z0-9/_.:{}-]*$/.test(path) && !path.split('/').includes('..')
+    ? null
+    : `"${path}" is no path: it starts with "/" and may hold {model} and params`,
+)
+
+/** `secret` is the schema of a reference, which resolves it. */
+export function providerSchema(secret: z.ZodType<Secret>): z.ZodType<ProviderConfig> {
+  const entry = strict({
+    extends: z.exactOptional(entryName),
+    protocol: z.exactOptional(z.union([protocolName, z.array(protocolName).min(1)])),
+    base_url: z.exactOptional(baseUrl),
+    credential: z.exactOptional(secret),
+    auth: z.exactOptional(authSchema),
+    headers: z.exactOptional(z.record(headerName, printableText)),
+    query: z.exactOptional(z.record(z.string(), printableText)),
+    params: z.exactOptional(paramMap),
+    paths: z.exactOptional(z.record(z.string(), pathText)),
+    failures: z.exactOptional(failureMap),
+    allow_private: z.exactOptional(z.boolean()),
+    on_client_abort: z.exactOptional(z.enum(['abort', 'drain'])),
+    drain_cap: z.exactOptional(durationText),
+    timeouts: z.exactOptional(
+      strict({
+        connect: z.exactOptional(durationText),
+        first_byte: z.exactOptional(durationText),
+        idle: z.exactOptional(durationText),
+        total: z.exactOptional(durationText),
+      }),
+    ),
+  })
+  // `openai:` with nothing after it is YAML for null: the catalogue says everything.
+  return z.preprocess((value) => (value === null ? {} : value), entry)
+}
+
+const usdPerMTok = z.number().min(0).max(1_000_000)
+const rates = {
+  input: z.exactOptional(usdPerMTok),
+  output: z.exactOptional(usdPerMTok),
+  cache_read: z.exactOptional(usdPerMTok),
+  cache_write_5m: z.exactOptional(usdPerMTok),
+  cache_write_1h: z.exactOptional(usdPerMTok),
+  reasoning: z.exactOptional(usdPerMTok),
+}
+const priceSchema: z.ZodType<PriceConfig> = strict({
+  ...rates,
+  tiers: z.exactOptional(z.array(strict({ ...rates, above_input_tokens: positiveInteger }))),
+}).describe('US dollars per million tokens.')
+
+const modelFacts = {
+  price: z.exactOptional(priceSchema),
+  context: z.exactOptional(positiveInteger),
+  max_output: z.exactOptional(positiveInteger),
+  tokenizer: z.exactOptional(z.enum(['o200k_base', 'cl100k_base'])),
+} satisfies Record<keyof ModelFacts, z.ZodType>
+
+/** A model id as vendors write them; it may hold slashes. */
+export const modelName: z.ZodType<string, string> = checkedText((name) =>
+  /^[^\s\p{Cc}]{1,256}$/u.test(name) ? null : 'must have 1 to 256 characters and no white space',
+)
+
+const targetSchema: z.ZodType<TargetConfig> = strict({
+  ...modelFacts,
+  provider: entryName,
+  model: z.exactOptional(modelName),
+  weight: z.exactOptional(z.number().min(0).max(1_000_000)),
+})
+
+const STRATEGIES = ['priority', 'weighted', 'round_robin'] as const
+const LATER_STRATEGIES = ['least_busy', 'latency', 'score', 'thompson'] as const
+const strategy = z.enum([...STRATEGIES, ...LATER_STRATEGIES]).transform((name, ctx) => {
+  const served = STRATEGIES.find((known) => known === name)
+  if (served !== undefined) return served
+  ctx.addIssue({ code: 'custom', message: NOT_AVAILABLE })
+  return z.NEVER
+})
+
+export const modelSchema: z.ZodType<ModelConfig> = strict({
+  ...modelFacts,
+  targets: z.array(targetSchema).min(1),
+  strategy: strategy.default('priority'),
+})
