@@ -36,9 +36,12 @@ export type TurnFacts = {
   readonly inputTokens: number
 }
 
+/** An answer without a cap of its own ends here; the price catalogue says the same of the sandbox's models. */
+const MAX_OUTPUT_TOKENS = 16_384
+
 export function buildTurn(ask: Ask, behaviour: Behaviour, facts: TurnFacts): Turn {
   const stopped = applyStops(answerBlocks(ask, behaviour), ask.stop)
-  const capped = applyCap(stopped.blocks, ask.maxTokens)
+  const capped = applyCap(stopped.blocks, ask.maxTokens ?? MAX_OUTPUT_TOKENS)
   const cut = capped.length !== stopped.blocks.length || tokensOf(capped) < tokensOf(stopped.blocks)
   const stopSequence = cut ? null : stopped.sequence
   const usage = usageOf(ask, behaviour, capped, facts.inputTokens)
@@ -74,8 +77,7 @@ function finishOf(
 }
 
 /** A tool call that does not fit is left out whole, as a real model's broken one would be of no use to a test. */
-function applyCap(blocks: readonly Block[], maxTokens: number | null): readonly Block[] {
-  if (maxTokens === null) return blocks
+function applyCap(blocks: readonly Block[], maxTokens: number): readonly Block[] {
   const kept: Block[] = []
   let left = maxTokens
   for (const block of blocks) {
