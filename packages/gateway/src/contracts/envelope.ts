@@ -12,15 +12,15 @@ export type Envelope = {
   readonly stream: boolean
   /** The client's own cap on one answer; null when it gave none. Tokens. */
   readonly maxOutputTokens: number | null
-  /** The cap's number, when there is one. */
-  readonly maxOutputSpan: Span | null
+  /** The numbers of the caps, where there are any. */
+  readonly maxOutputSpans: readonly Span[]
   /** How many answers are asked for (`n`); each may use the whole cap. */
   readonly choices: number
   /** Whether the client asked for usage on the stream itself. */
   readonly streamUsage: boolean
   /** Top-level members of the body object, in the order written. */
   readonly members: ReadonlyMap<string, Span>
-  /** Offset just after the body object's opening brace. */
-  readonly firstMemberAt: number
+  /** Offset just after the last member's value, where a new member is added without moving the prefix. */
+  readonly membersEndAt: number
   readonly sizeBytes: number
 }

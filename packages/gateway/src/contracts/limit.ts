@@ -95,6 +95,8 @@ export type Refusal = {
   readonly value: string
   /** Settled and reserved, in the limit's unit (`usd`: nano-US-dollars). */
   readonly used: number
+  /** The part of `used` that requests in flight hold; some of it may come back. */
+  readonly reserved: number
   /** The amount, or a bucket's capacity. */
   readonly amount: number
   /** Wall clock, ms since 1970, when the window ends or the bucket is full; `null` for lifetime and concurrent. */

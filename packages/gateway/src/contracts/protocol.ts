@@ -17,8 +17,8 @@ export type InputParts = {
 export type AnswerFacts = {
   readonly usage: Usage
   readonly servedModel: string | null
-  /** Model text, for counting when the provider reported no usage. */
-  readonly text: string | null
+  /** All the model's text, for counting when the provider reported no usage. Computed on demand. */
+  readonly text: () => string
   /** Some vendors answer 200 with an error object. */
   readonly failed: boolean
 }
@@ -61,18 +61,21 @@ export type ProtocolEndpoint = {
   /** What clients post to, and (from the version on) what is appended to a provider's base URL. */
   readonly path: string
   readonly streams: boolean
+  /** Whole documents travel inside the body, so that the larger body cap applies. */
+  readonly carriesDocuments: boolean
   /** False for endpoints that spend nothing, such as token counting. */
   readonly billed: boolean
   /** Throws `malformed_json` or `invalid_request`. Hot. */
   readEnvelope(body: Buffer): Envelope
-  /** `body` has passed `readEnvelope`. */
-  readInput(body: Buffer): InputParts
+  /** `body` has passed `readEnvelope`. Lists every text that the model will read. */
+  readInput(body: Buffer, model: string): InputParts
   renameModel(envelope: Envelope, model: string): ByteEdit
-  /** Puts an output cap on the request; null where the endpoint has no output. */
-  capOutput(envelope: Envelope, tokens: number): ByteEdit | null
+  /** Puts an output cap on the request, by the member that the provider knows (null: the protocol's own). */
+  capOutput(envelope: Envelope, tokens: number, member: string | null): readonly ByteEdit[]
   /** Asks the provider to report usage at the end of a stream; null when it does so unasked, or was asked already. */
-  askForUsage(envelope: Envelope): ByteEdit | null
-  readAnswer(body: Buffer): AnswerFacts
+  askForUsage(body: Buffer, envelope: Envelope): ByteEdit | null
+  /** Null when the body is not an answer of this endpoint. */
+  readAnswer(body: Buffer): AnswerFacts | null
   /** `dropUsage`: the usage frame was asked for by the gateway, not by the client. */
   startTap(options: { dropUsage: boolean }): StreamTap
 }
@@ -81,6 +84,8 @@ export type ProtocolEndpoint = {
 export type Protocol = {
   readonly id: string
   readonly endpoints: readonly ProtocolEndpoint[]
+  /** Headers that only clients of this protocol send; they choose the shape on paths that protocols share. */
+  readonly marks: readonly string[]
   /** Headers of the request that this protocol's clients send and its providers understand: exact names or `prefix*`. */
   readonly forwardedHeaders: readonly string[]
   renderError(error: GatewayError, requestId: string): ErrorReply

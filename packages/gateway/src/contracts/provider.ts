@@ -46,6 +46,8 @@ export type ProviderFacts = {
   /** Statuses whose meaning differs from the general table in data-plane/routing/classify-failure.ts. */
   readonly failures: Readonly<Record<number, FailureClass>>
   readonly onClientAbort: 'abort' | 'drain'
+  /** The member by which this vendor caps output, when it is not the protocol's own (`max_tokens`). */
+  readonly outputCapMember?: string
   /** `null`: served. A text: known, but refused with this reason until its issue lands. */
   readonly unavailable: string | null
   /** Model ids for `provider list` and discovery; not a limit. */

@@ -30,6 +30,7 @@ export const CODES = {
   upstream_refused_by_guard: { status: 502, kind: 'upstream', tryNext: true },
   upstream_redirect: { status: 502, kind: 'upstream', tryNext: true },
   upstream_invalid: { status: 502, kind: 'upstream', tryNext: true },
+  upstream_failed: { status: 502, kind: 'upstream', tryNext: true },
   upstream_truncated: { status: 502, kind: 'upstream', tryNext: true },
   upstream_overloaded: { status: 503, kind: 'overloaded', tryNext: true },
   credential_missing: { status: 503, kind: 'upstream', tryNext: true },

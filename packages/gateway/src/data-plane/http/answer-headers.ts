@@ -1,0 +1,70 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import { limitHeaders } from '../limits/limit-headers.ts'
+import type { RequestContext } from '../pipeline/request-context.ts'
+
+/** Fields of an upstream's answer that pass to the client as they came. Its rate limits describe our key, not the caller's. */
+const PASSED = new Set([
+  'content-type',
+  'content-language',
+  'retry-after',
+  'retry-after-ms',
+  'x-should-retry',
+])
+const PASSED_PREFIXES = ['openai-', 'anthropic-'] as const
+const WITHHELD_PREFIXES = [
+  'anthropic-ratelimit-',
+  'openai-organization',
+  'anthropic-organization',
+] as const
+
+/** Names and values in turn, for `writeHead`. */
+export function answerHeaders(ctx: RequestContext, upstream: IncomingHttpHeaders | null): string[] {
+  const headers: string[] = []
+  if (upstream !== null) addUpstream(headers, upstream)
+  addOwn(headers, ctx)
+  addLimits(headers, ctx)
+  return headers
+}
+
+function addUpstream(headers: string[], upstream: IncomingHttpHeaders): void {
+  for (const name in upstream) {
+    const value = upstream[name]
+    if (typeof value === 'string' && isPassed(name)) headers.push(name, value)
+  }
+}
+
+function isPassed(name: string): boolean {
+  if (PASSED.has(name)) return true
+  if (!PASSED_PREFIXES.some((prefix) => name.startsWith(prefix))) return false
+  return !WITHHELD_PREFIXES.some((prefix) => name.startsWith(prefix))
+}
+
+function addOwn(headers: string[], ctx: RequestContext): void {
+  headers.push('x-request-id', ctx.requestId)
+  const { requestIdHeader } = ctx.protocol
+  if (requestIdHeader !== 'x-request-id') headers.push(requestIdHeader, ctx.requestId)
+  headers.push('x-tollgate-attempts', String(ctx.attemptCount), 'x-tollgate-cache', 'BYPASS')
+  if (ctx.envelope !== null) headers.push('x-tollgate-model', ctx.envelope.model)
+  if (ctx.target !== null) headers.push('x-tollgate-provider', ctx.target.provider.name)
+  if (ctx.outputCap !== null) headers.push('x-tollgate-output-cap', String(ctx.outputCap))
+  headers.push('server-timing', `gateway;dur=${overheadMs(ctx).toFixed(2)}`)
+}
+
+function addLimits(headers: string[], ctx: RequestContext): void {
+  if (ctx.reservation === null) return
+  const { gate, clock } = ctx.dataPlane
+  const states = gate.statesOf(ctx.reservation)
+  if (states.length === 0) return
+  const nowMs = clock.wallMs()
+  addAll(headers, limitHeaders(states, nowMs))
+  addAll(headers, ctx.protocol.limitHeaders(states, nowMs))
+}
+
+function addAll(headers: string[], more: Readonly<Record<string, string>>): void {
+  for (const name in more) headers.push(name, more[name] ?? '')
+}
+
+/** Time that the gateway itself has used so far: everything but the upstream's. */
+export function overheadMs(ctx: RequestContext): number {
+  return Math.max(0, performance.now() - ctx.receivedAtMs - ctx.upstreamMs)
+}

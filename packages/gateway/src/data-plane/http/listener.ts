@@ -1,0 +1,199 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { GatewayError, toGatewayError } from '../../errors/gateway-error.ts'
+import { newPublicId } from '../../lib/virtual-key.ts'
+import type { DataPlane } from '../pipeline/data-plane.ts'
+import { RequestContext } from '../pipeline/request-context.ts'
+import { refuseRequest, runRequest } from '../pipeline/run-request.ts'
+import { authenticate } from '../stages/authenticate.ts'
+import { clientAddress } from './client-address.ts'
+import { EndpointTable, type ServedEndpoint } from './endpoint-table.ts'
+import { serveLocally } from './local-endpoints.ts'
+import { readBody, tooLarge } from './read-body.ts'
+import { readRequestHead, type RequestHead } from './request-head.ts'
+import { send } from './send.ts'
+import { answerBrokenConnection } from './broken-connection.ts'
+
+/** One field alone may not be larger than what all of them usually take. */
+const MAX_HEADER_BYTES = 32 * 1024
+/** How often slow heads are looked for. */
+const CHECK_CONNECTIONS_MS = 5000
+/** What is read of a refused body before the connection is closed instead. */
+const MAX_DRAINED_BYTES = 64 * 1024
+
+/** The data plane's server: strict HTTP in front of the pipeline. */
+export function createListener(dataPlane: DataPlane): Server {
+  const front = new Front(dataPlane)
+  const { server: limits } = dataPlane.plan()
+  const server = createServer(
+    {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      headersTimeout: limits.headersTimeoutMs,
+      requestTimeout: 0,
+      keepAliveTimeout: limits.keepAliveMs,
+      connectionsCheckingInterval: CHECK_CONNECTIONS_MS,
+      requireHostHeader: true,
+      insecureHTTPParser: false,
+      noDelay: true,
+    },
+    front.onRequest,
+  )
+  server.maxHeadersCount = 0
+  server.on('checkContinue', front.onContinue)
+  server.on('checkExpectation', front.onExpectation)
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) =>
+    answerBrokenConnection(error, socket),
+  )
+  return server
+}
+
+class Front {
+  private readonly dataPlane: DataPlane
+  private readonly table: EndpointTable
+
+  constructor(dataPlane: DataPlane) {
+    this.dataPlane = dataPlane
+    this.table = new EndpointTable(dataPlane.protocols)
+  }
+
+  readonly onRequest = (req: IncomingMessage, res: ServerResponse): void => {
+    void this.handle(req, res, false)
+  }
+
+  /** The body is asked for only when the caller is known and the size allowed. */
+  readonly onContinue = (req: IncomingMessage, res: ServerResponse): void => {
+    void this.handle(req, res, true)
+  }
+
+  readonly onExpectation = (req: IncomingMessage, res: ServerResponse): void => {
+    const error = new GatewayError('expectation_failed', 'Only 100-continue may be expected.')
+    this.refuseEarly(req, res, error)
+  }
+
+  private async handle(req: IncomingMessage, res: ServerResponse, waits: boolean): Promise<void> {
+    const receivedAtMs = performance.now()
+    let head: RequestHead
+    try {
+      head = readRequestHead(req)
+    } catch (thrown) {
+      return this.refuseEarly(req, res, toGatewayError(thrown))
+    }
+    if (head.wantsUpgrade) res.shouldKeepAlive = false
+    const served = this.table.find(head.path)
+    if (served === null) {
+      const protocol = this.table.protocolOf(head.fields, head.path)
+      return serveLocally({ dataPlane: this.dataPlane, protocol, head, req, res })
+    }
+    if (head.method !== 'POST') {
+      const error = new GatewayError('method_not_allowed', `${head.path} takes POST.`, {
+        details: { headers: { allow: 'POST' } },
+      })
+      return this.refuseEarly(req, res, error, served)
+    }
+    const ctx = this.born(head, served, { receivedAtMs, peer: req.socket.remoteAddress })
+    res.on('close', () => onClose(ctx, res))
+    try {
+      authenticate(ctx)
+      await this.receive(ctx, req, waits ? res : null)
+    } catch (thrown) {
+      if (!req.complete) closeAfter(req, res)
+      return refuseRequest(ctx, res, thrown)
+    }
+    return runRequest(ctx, res)
+  }
+
+  private born(
+    head: RequestHead,
+    served: ServedEndpoint,
+    arrival: { receivedAtMs: number; peer: string | undefined },
+  ): RequestContext {
+    const { dataPlane } = this
+    const plan = dataPlane.plan()
+    return new RequestContext({
+      dataPlane,
+      plan,
+      head,
+      protocol: served.protocol,
+      endpoint: served.endpoint,
+      requestId: newPublicId('req_'),
+      receivedAtMs: arrival.receivedAtMs,
+      startedAtMs: dataPlane.clock.wallMs(),
+      clientIp: clientAddress(head, arrival.peer, plan.server.trustedProxies),
+    })
+  }
+
+  private async receive(
+    ctx: RequestContext,
+    req: IncomingMessage,
+    waiting: ServerResponse | null,
+  ): Promise<void> {
+    const { maxBodyBytes, maxDocumentBodyBytes } = ctx.plan.server
+    const maxBytes = ctx.endpoint.carriesDocuments ? maxDocumentBodyBytes : maxBodyBytes
+    if ((ctx.head.contentLength ?? 0) > maxBytes) throw tooLarge(maxBytes)
+    checkMediaType(ctx.head)
+    waiting?.writeContinue()
+    ctx.body = await readBody(req, maxBytes)
+  }
+
+  /** For requests that never became one of ours: answered in the protocol that their path or headers suggest. */
+  private refuseEarly(
+    req: IncomingMessage,
+    res: ServerResponse,
+    error: GatewayError,
+    served: ServedEndpoint | null = null,
+  ): void {
+    const requestId = newPublicId('req_')
+    const path = (req.url ?? '').split('?')[0] ?? ''
+    const protocol = served?.protocol ?? this.table.protocolOf(lowerNames(req.rawHeaders), path)
+    closeAfter(req, res)
+    const rendered = protocol.renderError(error, requestId)
+    const headers = ['content-type', 'application/json', 'x-request-id', requestId]
+    for (const name in rendered.headers) headers.push(name, rendered.headers[name] ?? '')
+    send(res, rendered.status, headers, Buffer.from(rendered.body))
+  }
+}
+
+/** The one place that learns that a client left before its answer was whole. */
+function onClose(ctx: RequestContext, res: ServerResponse): void {
+  if (res.writableFinished) return
+  ctx.clientGone = true
+  const drains = ctx.target?.provider.onClientAbort === 'drain'
+  if (ctx.relay === null) {
+    if (!drains) ctx.call?.abort()
+    return
+  }
+  if (!drains) return ctx.relay.giveUp()
+  ctx.relay.discard()
+  const { relay } = ctx
+  setTimeout(() => relay.giveUp(), ctx.target?.provider.drainCapMs).unref()
+}
+
+/** A body that was not read could be taken for the next request: the rest is dropped, or the connection closed. */
+function closeAfter(req: IncomingMessage, res: ServerResponse): void {
+  if (!res.headersSent) res.shouldKeepAlive = false
+  let drainedBytes = 0
+  req.on('data', (chunk: Buffer) => {
+    drainedBytes += chunk.length
+    if (drainedBytes > MAX_DRAINED_BYTES) req.destroy()
+  })
+  req.on('error', () => {})
+}
+
+function checkMediaType(head: RequestHead): void {
+  for (let i = 0; i < head.fields.length; i += 2) {
+    const value = (head.fields[i + 1] ?? '').toLowerCase()
+    if (head.fields[i] === 'content-encoding' && value !== 'identity') {
+      throw new GatewayError(
+        'unsupported_media_type',
+        'Compressed request bodies are not accepted.',
+      )
+    }
+    if (head.fields[i] === 'content-type' && value.startsWith('multipart/')) {
+      throw new GatewayError('unsupported_media_type', 'The body must be JSON.')
+    }
+  }
+}
+
+function lowerNames(raw: readonly string[]): string[] {
+  return raw.map((text, i) => (i % 2 === 0 ? text.toLowerCase() : text))
+}

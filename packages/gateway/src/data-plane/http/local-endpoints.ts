@@ -1,0 +1,114 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ModelListing, Protocol } from '../../contracts/protocol.ts'
+import { GatewayError, toGatewayError } from '../../errors/gateway-error.ts'
+import { newPublicId } from '../../lib/virtual-key.ts'
+import type { KeyPlan } from '../../plan/gateway-plan.ts'
+import type { DataPlane } from '../pipeline/data-plane.ts'
+import type { RequestHead } from './request-head.ts'
+import { send, sendJson } from './send.ts'
+
+export type LocalRequest = {
+  readonly dataPlane: DataPlane
+  readonly protocol: Protocol
+  readonly head: RequestHead
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+}
+
+const MODELS_PATH = '/v1/models'
+/** Names in the config are not dated; a fixed time keeps the list stable for clients that compare it. */
+const LISTED_AT_MS = Date.UTC(2026, 0, 1)
+
+/** What the gateway answers by itself: probes, health, the model list, and 404 for everything else. */
+export function serveLocally(request: LocalRequest): void {
+  const { head, res, req } = request
+  req.resume()
+  if (head.hasBody) res.shouldKeepAlive = false
+  try {
+    answer(request)
+  } catch (thrown) {
+    const error = toGatewayError(thrown)
+    const requestId = newPublicId('req_')
+    const rendered = request.protocol.renderError(error, requestId)
+    const headers = ['content-type', 'application/json', 'x-request-id', requestId]
+    for (const name in rendered.headers) headers.push(name, rendered.headers[name] ?? '')
+    send(res, rendered.status, headers, Buffer.from(rendered.body))
+  }
+}
+
+function answer(request: LocalRequest): void {
+  const { head, res } = request
+  const reads = head.method === 'GET' || head.method === 'HEAD'
+  if (head.path === '/' && reads) return sendJson(res, 200, { name: 'tollgate', status: 'ok' })
+  if (head.path === '/health' || head.path === '/healthz') {
+    onlyReads(head, reads)
+    return sendJson(res, 200, { status: 'ok' })
+  }
+  if (head.path === '/health/ready') {
+    onlyReads(head, reads)
+    return sendReadiness(request)
+  }
+  if (head.path === MODELS_PATH || head.path.startsWith(`${MODELS_PATH}/`)) {
+    onlyReads(head, reads)
+    return sendModels(request)
+  }
+  throw new GatewayError('not_found', 'No endpoint has this path.')
+}
+
+function onlyReads(head: RequestHead, reads: boolean): void {
+  if (reads) return
+  throw new GatewayError('method_not_allowed', `${head.path} takes GET.`, {
+    details: { headers: { allow: 'GET, HEAD' } },
+  })
+}
+
+function sendReadiness({ dataPlane, res }: LocalRequest): void {
+  const parts = dataPlane.readiness()
+  const ready = Object.values(parts).every((problem) => problem === null)
+  const checks: Record<string, string> = {}
+  for (const name in parts) checks[name] = parts[name] ?? 'ok'
+  sendJson(res, ready ? 200 : 503, { status: ready ? 'ready' : 'not_ready', checks })
+}
+
+function sendModels(request: LocalRequest): void {
+  const { dataPlane, protocol, head, res } = request
+  const key = modelsKey(request)
+  const plan = dataPlane.plan()
+  if (head.path === MODELS_PATH || head.path === `${MODELS_PATH}/`) {
+    const listed = dataPlane.listModels(plan, key).map(toListing)
+    return sendJson(res, 200, protocol.renderModels(listed))
+  }
+  const id = decodeId(head.path.slice(MODELS_PATH.length + 1))
+  if (!dataPlane.listModels(plan, key).includes(id)) {
+    throw new GatewayError('model_not_found', 'No model with this id is served to this key.')
+  }
+  sendJson(res, 200, protocol.renderModel(toListing(id)))
+}
+
+function modelsKey({ dataPlane, head }: LocalRequest): KeyPlan {
+  const plan = dataPlane.plan()
+  const known =
+    head.credential === null ? null : dataPlane.findKey(head.credential, dataPlane.clock.wallMs())
+  const key = known ?? (plan.keysRequired || head.credential !== null ? null : plan.anonymous)
+  if (key === null)
+    throw new GatewayError('invalid_api_key', 'The API key is missing or not valid.')
+  const scoped = key.scopes !== null && !key.scopes.has('models')
+  if (scoped || (key.policy.endpoints !== null && !key.policy.endpoints.has('models'))) {
+    throw new GatewayError('endpoint_not_allowed', 'This key may not list models.')
+  }
+  return key
+}
+
+/** Ids with slashes come literal or encoded. */
+function decodeId(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
+
+function toListing(id: string): ModelListing {
+  const slash = id.indexOf('/')
+  return { id, ownedBy: slash === -1 ? 'tollgate' : id.slice(0, slash), createdAtMs: LISTED_AT_MS }
+}

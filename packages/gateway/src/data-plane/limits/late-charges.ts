@@ -1,0 +1,99 @@
+import type { LimitCharge, LimitPlan } from '../../contracts/limit.ts'
+import { counterKey } from '../../lib/counter-key.ts'
+import type { TargetPlan } from '../../plan/gateway-plan.ts'
+import { headField } from '../http/request-head.ts'
+import { known, type RequestContext } from '../pipeline/request-context.ts'
+
+/** Headers that name the caller's place in the hierarchy, honoured only with `trust_scope_headers`. */
+const SCOPE_HEADERS: ReadonlyMap<string, string> = new Map([
+  ['user', 'x-user-id'],
+  ['team', 'x-team-id'],
+  ['role', 'x-role'],
+  ['rolegroup', 'x-llm-rolegroup'],
+])
+const MAX_VALUE_CHARS = 256
+
+/** Every charge of the request but those that wait for a target. */
+export function requestCharges(ctx: RequestContext): readonly LimitCharge[] {
+  const { charges: fixed, lateLimits } = known(ctx.terms, 'terms')
+  const charges = fixed.some(({ limit }) => limit.match !== null)
+    ? fixed.filter(({ limit }) => matchesRequest(limit, ctx))
+    : fixed
+  if (lateLimits.length === 0) return charges
+  const all = [...charges]
+  for (const limit of lateLimits) {
+    if (waitsForTarget(limit) || !matchesRequest(limit, ctx)) continue
+    addCharge(all, limit, callerValue(limit, ctx))
+  }
+  return all
+}
+
+/** The charges that an attempt at this target adds. */
+export function targetCharges(ctx: RequestContext, target: TargetPlan): readonly LimitCharge[] {
+  const charges: LimitCharge[] = []
+  for (const limit of known(ctx.terms, 'terms').lateLimits) {
+    if (!waitsForTarget(limit) || !matchesRequest(limit, ctx)) continue
+    const providers = limit.match?.providers ?? null
+    if (providers !== null && !providers(target.provider.name)) continue
+    addCharge(charges, limit, targetValue(limit, ctx, target))
+  }
+  return charges
+}
+
+function addCharge(charges: LimitCharge[], limit: LimitPlan, value: string | null): void {
+  if (value === null) return
+  charges.push({ limit, value, counterKey: counterKey(limit.id, limit.scope, value) })
+}
+
+function matchesRequest(limit: LimitPlan, ctx: RequestContext): boolean {
+  const { match } = limit
+  if (match === null) return true
+  if (match.models !== null && !match.models(known(ctx.envelope, 'envelope').model)) return false
+  return match.endpoints === null || match.endpoints(ctx.endpoint.endpoint)
+}
+
+function waitsForTarget(limit: LimitPlan): boolean {
+  if (limit.scope === 'provider' || limit.scope === 'target') return true
+  return limit.match !== null && limit.match.providers !== null
+}
+
+function targetValue(limit: LimitPlan, ctx: RequestContext, target: TargetPlan): string | null {
+  if (limit.scope === 'provider') return target.provider.name
+  return limit.scope === 'target' ? target.id : callerValue(limit, ctx)
+}
+
+/** Whose counter it is; null when the caller names nobody on that level, so that the limit does not apply. */
+function callerValue(limit: LimitPlan, ctx: RequestContext): string | null {
+  const { record, subject } = known(ctx.key, 'key')
+  const { scope } = limit
+  switch (scope) {
+    case 'global':
+      return ''
+    case 'key':
+      return record.id
+    case 'ip':
+      return ctx.clientIp
+    case 'team':
+    case 'rolegroup':
+    case 'role':
+    case 'user':
+      return headerValue(ctx, scope) ?? subject[scope]
+    case 'provider':
+    case 'target':
+      return null
+    default:
+      return tagValue(ctx, scope.slice('tag:'.length))
+  }
+}
+
+function headerValue(ctx: RequestContext, scope: string): string | null {
+  if (!known(ctx.terms, 'terms').policy.trustScopeHeaders) return null
+  const name = SCOPE_HEADERS.get(scope)
+  const value = name === undefined ? null : headField(ctx.head, name)
+  return value === null || value === '' || value.length > MAX_VALUE_CHARS ? null : value
+}
+
+function tagValue(ctx: RequestContext, tag: string): string | null {
+  const { record } = known(ctx.key, 'key')
+  return record.metadata[tag] ?? known(ctx.terms, 'terms').policy.metadata[tag] ?? null
+}

@@ -1,0 +1,36 @@
+import type { Gate } from '../../contracts/limit.ts'
+import type { Protocol } from '../../contracts/protocol.ts'
+import type { Recorder } from '../../contracts/recorder.ts'
+import type { TokenCounter } from '../../contracts/tokenizer.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { GatewayPlan, KeyPlan, ModelPlan } from '../../plan/gateway-plan.ts'
+import type { UpstreamPools } from '../upstream/pools.ts'
+import type { Watchdog } from '../upstream/watchdog.ts'
+
+/** What requests share: given once by the composition root. */
+export type DataPlane = {
+  readonly protocols: readonly Protocol[]
+  /** The plan of this moment. A request reads it once and keeps it. */
+  readonly plan: () => GatewayPlan
+  /** Null for an unknown, disabled, expired or revoked key alike. */
+  readonly findKey: (secret: string, nowMs: number) => KeyPlan | null
+  readonly resolveModel: (plan: GatewayPlan, key: KeyPlan, name: string) => ModelPlan | null
+  readonly listModels: (plan: GatewayPlan, key: KeyPlan) => readonly string[]
+  readonly gate: Gate
+  readonly recorder: Recorder
+  readonly tokenCounter: TokenCounter
+  readonly pools: UpstreamPools
+  readonly watchdog: Watchdog
+  readonly clock: Clock
+  readonly onError: (error: unknown, requestId: string) => void
+  readonly onRefusal: (refusal: RefusalNotice) => void
+  /** Liveness parts of `/health/ready`; each says what is wrong, or null. */
+  readonly readiness: () => Readonly<Record<string, string | null>>
+}
+
+export type RefusalNotice = {
+  readonly requestId: string
+  readonly keyId: string
+  readonly limitId: string
+  readonly budget: boolean
+}

@@ -1,0 +1,59 @@
+import type { ServerResponse } from 'node:http'
+import type { StreamTap } from '../../contracts/protocol.ts'
+import { GatewayError } from '../../errors/gateway-error.ts'
+import { answerHeaders } from '../http/answer-headers.ts'
+import { type StreamEnd, StreamRelay } from '../stream/relay-stream.ts'
+import type { UpstreamCall } from '../upstream/upstream-call.ts'
+import type { RequestContext } from './request-context.ts'
+
+/** A stream whose first event has reached the client. `ended` says how the upstream finished. */
+export type OpenStream = {
+  readonly relay: StreamRelay
+  readonly tap: StreamTap
+  readonly ended: Promise<StreamEnd>
+}
+
+const STREAM_HEADERS = [
+  'cache-control',
+  'no-cache, no-transform',
+  'x-accel-buffering',
+  'no',
+] as const
+
+/** Waits for the first event. A failure before it is returned, so that another target may be tried with the status still open. */
+export async function openStream(
+  ctx: RequestContext,
+  call: UpstreamCall,
+  options: { readonly response: ServerResponse; readonly dropUsage: boolean },
+): Promise<OpenStream | GatewayError> {
+  const { response } = options
+  const tap = ctx.endpoint.startTap({ dropUsage: options.dropUsage })
+  const first = Promise.withResolvers<GatewayError | null>()
+  const ended = Promise.withResolvers<StreamEnd>()
+  const relay = new StreamRelay({
+    response,
+    call,
+    tap,
+    watchdog: ctx.dataPlane.watchdog,
+    keepAliveFrame: ctx.protocol.keepAliveFrame,
+    onFirstFrame: () => {
+      ctx.firstByteAtMs = performance.now()
+      ctx.upstreamMs += ctx.firstByteAtMs - ctx.attemptStartedMs
+      ctx.status = call.status
+      response.writeHead(call.status, [...answerHeaders(ctx, call.headers), ...STREAM_HEADERS])
+      first.resolve(null)
+    },
+    onEnd: (end) => {
+      first.resolve(end)
+      ended.resolve(end)
+    },
+  })
+  ctx.relay = relay
+  call.read(relay)
+  const failed = await first.promise
+  if (failed !== null || !relay.started) {
+    ctx.relay = null
+    return failed ?? new GatewayError('upstream_truncated', 'The provider sent an empty stream.')
+  }
+  return { relay, tap, ended: ended.promise }
+}

@@ -1,0 +1,118 @@
+import type { Envelope } from '../../contracts/envelope.ts'
+import type { Demand, Reservation } from '../../contracts/limit.ts'
+import type { InputParts, Protocol, ProtocolEndpoint } from '../../contracts/protocol.ts'
+import { NO_USAGE, type Usage } from '../../contracts/usage.ts'
+import type { AttemptRecord } from '../../contracts/usage-record.ts'
+import type { GatewayError } from '../../errors/gateway-error.ts'
+import type { GatewayPlan, KeyPlan, TargetPlan } from '../../plan/gateway-plan.ts'
+import type { RequestHead } from '../http/request-head.ts'
+import type { StreamRelay } from '../stream/relay-stream.ts'
+import type { UpstreamCall } from '../upstream/upstream-call.ts'
+import type { DataPlane } from './data-plane.ts'
+
+const EMPTY = Buffer.alloc(0)
+
+/** What a caller agreed to for one model: the key's own policy, or that of the provider entry that matches. */
+export type Terms = Pick<
+  KeyPlan,
+  'policy' | 'charges' | 'lateLimits' | 'hasTokenLimit' | 'hasUsdLimit'
+>
+
+/** How the answer ended. `refused`: before anything was generated; `cut`: after it began. */
+export type Outcome = 'open' | 'whole' | 'refused' | 'cut'
+
+export type RequestBirth = {
+  readonly dataPlane: DataPlane
+  readonly plan: GatewayPlan
+  readonly head: RequestHead
+  readonly protocol: Protocol
+  readonly endpoint: ProtocolEndpoint
+  readonly requestId: string
+  readonly receivedAtMs: number
+  readonly startedAtMs: number
+  readonly clientIp: string
+}
+
+/** One request, from its head to its record. Every field is set at birth; stages assign, nothing is added or deleted. */
+export class RequestContext {
+  readonly dataPlane: DataPlane
+  readonly plan: GatewayPlan
+  readonly head: RequestHead
+  readonly protocol: Protocol
+  readonly endpoint: ProtocolEndpoint
+  readonly requestId: string
+  /** Monotonic. */
+  readonly receivedAtMs: number
+  /** Wall clock. */
+  readonly startedAtMs: number
+  readonly clientIp: string
+
+  key: KeyPlan | null = null
+  body: Buffer = EMPTY
+  envelope: Envelope | null = null
+  input: InputParts | null = null
+  /** An upper bound of the input tokens, or exact; null until somebody needs it. */
+  inputTokens: number | null = null
+  /** Most tokens that one answer may have; null: no cap is put on the request. */
+  outputCap: number | null = null
+  targets: readonly TargetPlan[] = []
+  terms: Terms | null = null
+  /** The worst case that was reserved; null when nothing is limited. */
+  demand: Demand | null = null
+  reservation: Reservation | null = null
+  /** Charged to the provider and the target of the attempt at hand. */
+  attemptReservation: Reservation | null = null
+
+  target: TargetPlan | null = null
+  /** The call at hand, so that a client that leaves takes it along. */
+  call: UpstreamCall | null = null
+  relay: StreamRelay | null = null
+  readonly attempts: AttemptRecord[] = []
+  attemptCount = 0
+  attemptStartedMs = 0
+  upstreamRequestId: string | null = null
+  servedModel: string | null = null
+  /** Time spent waiting for upstreams: until the first byte of a stream, or the last of a whole answer. */
+  upstreamMs = 0
+  firstByteAtMs: number | null = null
+  /** The gateway's own share of the time, fixed when a stream begins. */
+  overheadMs: number | null = null
+  /** Ids of the limits that this request charges. */
+  limitIds: readonly string[] = []
+
+  status = 0
+  outcome: Outcome = 'open'
+  error: GatewayError | null = null
+  /** Class of an upstream's refusal that was passed on as it came. */
+  upstreamErrorClass: string | null = null
+  usage: Usage = NO_USAGE
+  estimated = false
+  costNanoUsd: number | null = null
+  clientGone = false
+  settled = false
+  /** Output seen on a stream, for counting when usage never came. */
+  seenOutput: { readonly frames: number; readonly text: string } | null = null
+
+  constructor(birth: RequestBirth) {
+    this.dataPlane = birth.dataPlane
+    this.plan = birth.plan
+    this.head = birth.head
+    this.protocol = birth.protocol
+    this.endpoint = birth.endpoint
+    this.requestId = birth.requestId
+    this.receivedAtMs = birth.receivedAtMs
+    this.startedAtMs = birth.startedAtMs
+    this.clientIp = birth.clientIp
+  }
+}
+
+/** What later stages rely on; a stage that runs before its need is our bug. */
+export function known<T>(value: T | null, what: string): T {
+  if (value === null) throw new TypeError(`${what} is read before it is set`)
+  return value
+}
+
+/** To the microsecond: more digits are noise. */
+export function roundMs(ms: number): number {
+  return Math.round(ms * 1000) / 1000
+}

@@ -1,0 +1,174 @@
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
+import type { AnswerFacts } from '../../contracts/protocol.ts'
+import { GatewayError, toGatewayError } from '../../errors/gateway-error.ts'
+import type { TargetPlan } from '../../plan/gateway-plan.ts'
+import { classifyFailure } from '../routing/classify-failure.ts'
+import { refuse, reserveTarget } from '../stages/admit.ts'
+import { buildRequest } from '../upstream/build-request.ts'
+import { collectBody, UpstreamCall } from '../upstream/upstream-call.ts'
+import { known, type RequestContext, roundMs } from './request-context.ts'
+import { openStream, type OpenStream } from './open-stream.ts'
+
+/** The largest answer that is not streamed. */
+const MAX_ANSWER_BYTES = 64 * 1024 * 1024
+const MAX_ERROR_BYTES = 1024 * 1024
+
+/** What the attempts came to: an answer to hand over whole (an upstream's refusal too), or a stream that has begun. */
+export type Answer =
+  | {
+      readonly kind: 'whole'
+      readonly status: number
+      readonly headers: IncomingHttpHeaders
+      readonly body: Buffer
+    }
+  | { readonly kind: 'stream'; readonly stream: OpenStream }
+
+/** One attempt's failure: what to tell the client if no other target answers. */
+type Failure = { readonly error: GatewayError; readonly answer: Answer | null }
+
+/** Tries the targets in order until one answers. Throws when none does and no upstream said anything worth passing on. */
+export async function runAttempts(ctx: RequestContext, response: ServerResponse): Promise<Answer> {
+  let last: Failure | null = null
+  for (const target of ctx.targets) {
+    if (ctx.clientGone) throw new GatewayError('cancelled', 'The client left.')
+    const refusal = reserveTarget(ctx, target)
+    if (refusal !== null) {
+      last ??= { error: refuse(ctx, refusal), answer: null }
+      continue
+    }
+    const result = await attempt(ctx, target, response)
+    if (!('error' in result)) return result
+    last = result
+    releaseTarget(ctx)
+    if (!result.error.tryNext) break
+  }
+  if (last === null) throw new TypeError('a route without targets')
+  if (last.answer !== null) return last.answer
+  throw last.error
+}
+
+function releaseTarget(ctx: RequestContext): void {
+  if (ctx.attemptReservation === null) return
+  ctx.dataPlane.gate.release(ctx.attemptReservation)
+  ctx.attemptReservation = null
+}
+
+async function attempt(
+  ctx: RequestContext,
+  target: TargetPlan,
+  response: ServerResponse,
+): Promise<Answer | Failure> {
+  ctx.target = target
+  ctx.call = null
+  ctx.attemptCount++
+  ctx.attemptStartedMs = performance.now()
+  try {
+    const built = buildRequest(ctx, target)
+    const call = new UpstreamCall(target.provider, built.request, ctx.dataPlane)
+    ctx.call = call
+    await call.head
+    noteHead(ctx, call)
+    const result = await readAnswer(ctx, call, { response, dropUsage: built.usageAsked })
+    noteAttempt(ctx, 'error' in result ? result.error.code : ctx.upstreamErrorClass)
+    return result
+  } catch (thrown) {
+    const error = toGatewayError(thrown)
+    if (error.code === 'internal') ctx.dataPlane.onError(thrown, ctx.requestId)
+    noteAttempt(ctx, ctx.clientGone ? 'cancelled' : error.code)
+    return { error, answer: null }
+  }
+}
+
+function noteHead(ctx: RequestContext, call: UpstreamCall): void {
+  const id = call.headers['x-request-id'] ?? call.headers['request-id']
+  ctx.upstreamRequestId = typeof id === 'string' ? id.slice(0, 256) : null
+}
+
+function noteAttempt(ctx: RequestContext, errorClass: string | null): void {
+  const durationMs = performance.now() - ctx.attemptStartedMs
+  if (ctx.firstByteAtMs === null) ctx.upstreamMs += durationMs
+  ctx.attempts.push({
+    target: known(ctx.target, 'target').id,
+    status: ctx.call === null || ctx.call.status === 0 ? null : ctx.call.status,
+    errorClass,
+    durationMs: roundMs(durationMs),
+  })
+}
+
+type AnswerOptions = { readonly response: ServerResponse; readonly dropUsage: boolean }
+
+async function readAnswer(
+  ctx: RequestContext,
+  call: UpstreamCall,
+  options: AnswerOptions,
+): Promise<Answer | Failure> {
+  const { status, headers } = call
+  if (status >= 300 && status < 400) {
+    call.abort()
+    return failure('upstream_redirect', ctx, 'answered with a redirect, which is never followed.')
+  }
+  if (status >= 400) return readRefusal(ctx, call)
+  const encoding = headers['content-encoding']
+  if (encoding !== undefined && encoding !== 'identity') {
+    call.abort()
+    return failure('upstream_invalid', ctx, 'sent a compressed answer that was not asked for.')
+  }
+  if (known(ctx.envelope, 'envelope').stream) return readStream(ctx, call, options)
+  const body = await collectBody(call, MAX_ANSWER_BYTES)
+  const facts = ctx.endpoint.readAnswer(body)
+  if (facts === null) return failure('upstream_invalid', ctx, 'sent an answer that is not JSON.')
+  if (facts.failed)
+    return failure('upstream_failed', ctx, 'answered with an error inside a success.')
+  keepFacts(ctx, facts)
+  return { kind: 'whole', status, headers, body }
+}
+
+function keepFacts(ctx: RequestContext, facts: AnswerFacts): void {
+  ctx.usage = facts.usage
+  ctx.servedModel = facts.servedModel
+  ctx.outcome = 'whole'
+  if (facts.usage.outputTokens === null) ctx.seenOutput = { frames: 0, text: facts.text() }
+}
+
+async function readStream(
+  ctx: RequestContext,
+  call: UpstreamCall,
+  options: AnswerOptions,
+): Promise<Answer | Failure> {
+  const type = String(call.headers['content-type'] ?? '')
+  if (!type.toLowerCase().startsWith('text/event-stream')) {
+    call.abort()
+    return failure(
+      'upstream_invalid',
+      ctx,
+      'did not answer with the event stream that was asked for.',
+    )
+  }
+  const stream = await openStream(ctx, call, options)
+  if (stream instanceof GatewayError) return { error: stream, answer: null }
+  return { kind: 'stream', stream }
+}
+
+/** A 4xx or 5xx. Passed on byte for byte if nothing better comes, unless it is about our own credential. */
+async function readRefusal(ctx: RequestContext, call: UpstreamCall): Promise<Answer | Failure> {
+  const { status, headers } = call
+  const { provider } = known(ctx.target, 'target')
+  const failureClass = classifyFailure(provider, status)
+  if (failureClass === 'auth') {
+    call.abort()
+    return failure('upstream_auth', ctx, `refused the gateway's own credential (${status}).`)
+  }
+  const body = await collectBody(call, MAX_ERROR_BYTES)
+  ctx.upstreamErrorClass = failureClass
+  ctx.outcome = 'refused'
+  const answer: Answer = { kind: 'whole', status, headers, body }
+  if (failureClass === 'client') return answer
+  const code = failureClass === 'overloaded' ? 'upstream_overloaded' : 'upstream_failed'
+  const { error } = failure(code, ctx, `answered ${status}.`)
+  return { error, answer }
+}
+
+function failure(code: GatewayError['code'], ctx: RequestContext, problem: string): Failure {
+  const { provider } = known(ctx.target, 'target')
+  return { error: new GatewayError(code, `The provider ${provider.name} ${problem}`), answer: null }
+}

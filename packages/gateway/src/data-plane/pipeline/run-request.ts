@@ -1,0 +1,83 @@
+import type { ServerResponse } from 'node:http'
+import { GatewayError, toGatewayError } from '../../errors/gateway-error.ts'
+import { answerHeaders, overheadMs } from '../http/answer-headers.ts'
+import { send } from '../http/send.ts'
+import { admit } from '../stages/admit.ts'
+import { resolveRoute } from '../stages/resolve-route.ts'
+import type { OpenStream } from './open-stream.ts'
+import type { RequestContext } from './request-context.ts'
+import { type Answer, runAttempts } from './run-attempts.ts'
+import { settle } from './settle.ts'
+
+/** The order is one of the product's promises: who asks, for what, may it, then send. `ctx` is authenticated. */
+export async function runRequest(ctx: RequestContext, response: ServerResponse): Promise<void> {
+  try {
+    ctx.envelope = ctx.endpoint.readEnvelope(ctx.body)
+    resolveRoute(ctx)
+    const admitted = admit(ctx)
+    if (admitted instanceof Promise) await admitted
+    const answer = await runAttempts(ctx, response)
+    if (answer.kind === 'stream') await finishStream(ctx, answer.stream)
+    else await finishWhole(ctx, answer, response)
+  } catch (thrown) {
+    await refuseRequest(ctx, response, thrown)
+  }
+}
+
+async function finishWhole(
+  ctx: RequestContext,
+  answer: Extract<Answer, { kind: 'whole' }>,
+  response: ServerResponse,
+): Promise<void> {
+  ctx.status = answer.status
+  await settle(ctx)
+  send(response, answer.status, answerHeaders(ctx, answer.headers), answer.body)
+}
+
+async function finishStream(ctx: RequestContext, stream: OpenStream): Promise<void> {
+  ctx.overheadMs = overheadMs(ctx)
+  const end = await stream.ended
+  ctx.outcome = end === null ? 'whole' : 'cut'
+  ctx.error = end
+  ctx.usage = stream.tap.usage()
+  ctx.servedModel = stream.tap.servedModel()
+  if (ctx.usage.outputTokens === null) {
+    ctx.seenOutput = { frames: stream.tap.outputFrames(), text: stream.tap.outputText() }
+  }
+  try {
+    await settle(ctx)
+    stream.relay.finish(end === null || stream.tap.failed() ? null : errorFrame(ctx, end))
+  } catch (thrown) {
+    stream.relay.finish(errorFrame(ctx, toGatewayError(thrown)))
+  }
+}
+
+function errorFrame(ctx: RequestContext, error: GatewayError): string {
+  return ctx.protocol.renderStreamError(error, ctx.requestId)
+}
+
+/** Answers a refusal in the client's own protocol, after it is recorded. */
+export async function refuseRequest(
+  ctx: RequestContext,
+  response: ServerResponse,
+  thrown: unknown,
+): Promise<void> {
+  const error = toGatewayError(thrown)
+  if (error.code === 'internal') ctx.dataPlane.onError(thrown, ctx.requestId)
+  ctx.error = error
+  ctx.outcome = ctx.clientGone && ctx.call !== null ? 'cut' : 'refused'
+  const rendered = ctx.protocol.renderError(error, ctx.requestId)
+  ctx.status = ctx.clientGone ? 0 : rendered.status
+  try {
+    await settle(ctx)
+  } catch (failed) {
+    if (error.code !== 'ledger_unavailable') ctx.dataPlane.onError(failed, ctx.requestId)
+  }
+  if (response.headersSent || response.destroyed) return
+  const headers = answerHeaders(ctx, null)
+  headers.push('content-type', 'application/json')
+  for (const name in rendered.headers) {
+    if (!headers.includes(name)) headers.push(name, rendered.headers[name] ?? '')
+  }
+  send(response, rendered.status, headers, Buffer.from(rendered.body))
+}

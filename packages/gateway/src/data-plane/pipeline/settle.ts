@@ -1,0 +1,62 @@
+import type { Actual, CounterState } from '../../contracts/limit.ts'
+import { totalInputTokens } from '../../contracts/usage.ts'
+import { costNanoUsd } from '../usage/cost.ts'
+import { estimateInput, estimateOutput } from '../usage/count-input.ts'
+import type { RequestContext } from './request-context.ts'
+import { usageRecord } from './usage-record.ts'
+
+const NO_COUNTERS: readonly CounterState[] = []
+
+/**
+ * Every way out of a request ends here, exactly once: usage, cost, limits, record.
+ *
+ * Resolves when the ledger has committed the record; the client gets its last byte after that. Rejects with
+ * `ledger_unavailable`.
+ */
+export async function settle(ctx: RequestContext): Promise<void> {
+  if (ctx.settled) return
+  ctx.settled = true
+  const spent = ctx.outcome === 'whole' || ctx.outcome === 'cut'
+  if (spent && ctx.endpoint.billed) await completeUsage(ctx)
+  ctx.costNanoUsd = spent ? costOf(ctx) : 0
+  const counters = settleLimits(ctx, spent)
+  await ctx.dataPlane.recorder.record(usageRecord(ctx), counters)
+}
+
+/** The provider's own numbers are the truth; what it did not say is counted here and marked. */
+async function completeUsage(ctx: RequestContext): Promise<void> {
+  const { inputTokens, outputTokens, cacheReadTokens } = ctx.usage
+  const inputKnown = inputTokens !== null || cacheReadTokens !== null
+  if (inputKnown && outputTokens !== null) return
+  ctx.estimated = true
+  ctx.usage = {
+    ...ctx.usage,
+    inputTokens: inputKnown ? inputTokens : await estimateInput(ctx),
+    outputTokens: outputTokens ?? (await estimateOutput(ctx)),
+  }
+}
+
+function costOf(ctx: RequestContext): number | null {
+  if (!ctx.endpoint.billed) return 0
+  const price = ctx.target?.price ?? null
+  return price === null ? null : costNanoUsd(ctx.usage, price)
+}
+
+function settleLimits(ctx: RequestContext, spent: boolean): readonly CounterState[] {
+  const { gate } = ctx.dataPlane
+  const { reservation, attemptReservation } = ctx
+  if (reservation === null && attemptReservation === null) return NO_COUNTERS
+  const actual: Actual = {
+    inputTokens: totalInputTokens(ctx.usage),
+    outputTokens: ctx.usage.outputTokens ?? 0,
+    costNanoUsd: ctx.costNanoUsd ?? 0,
+  }
+  const counters: CounterState[] = []
+  for (const open of [reservation, attemptReservation]) {
+    if (open === null) continue
+    if (spent) gate.settle(open, actual)
+    else gate.release(open)
+    counters.push(...gate.durableStatesOf(open))
+  }
+  return counters
+}

@@ -1,0 +1,82 @@
+import type { AttemptRecord, UsageRecord } from '../../contracts/usage-record.ts'
+import { sortableId } from '../../lib/sortable-id.ts'
+import { overheadMs } from '../http/answer-headers.ts'
+import { headField } from '../http/request-head.ts'
+import { type RequestContext, roundMs } from './request-context.ts'
+
+const MAX_TEXT_CHARS = 256
+const PROJECT_HEADERS = ['x-tollgate-project', 'x-tokenman-project'] as const
+const CLIENT_CLOSED_STATUS = 499
+
+/** The line of the ledger for a request that has ended. */
+export function usageRecord(ctx: RequestContext): UsageRecord {
+  const { key, target, envelope } = ctx
+  const record = key?.record ?? null
+  const nowMs = performance.now()
+  return {
+    id: sortableId('rec_', ctx.startedAtMs),
+    requestId: ctx.requestId,
+    upstreamRequestId: ctx.upstreamRequestId,
+    startedAtMs: ctx.startedAtMs,
+    keyId: record?.id ?? null,
+    keyName: record?.name ?? null,
+    team: record?.subject.team ?? null,
+    rolegroup: record?.subject.rolegroup ?? null,
+    role: record?.subject.role ?? null,
+    user: record?.subject.user ?? null,
+    endpoint: ctx.endpoint.endpoint,
+    protocol: ctx.protocol.id,
+    requestedModel: envelope?.model ?? null,
+    model: target === null ? null : (envelope?.model ?? null),
+    servedModel: ctx.servedModel,
+    provider: target?.provider.name ?? null,
+    target: target?.id ?? null,
+    attempts: attemptsOf(ctx, nowMs),
+    status: ctx.status === 0 ? CLIENT_CLOSED_STATUS : ctx.status,
+    errorSource: errorSource(ctx),
+    errorClass: errorClass(ctx),
+    stream: envelope?.stream ?? false,
+    complete: ctx.outcome === 'whole' && !ctx.clientGone,
+    usage: ctx.usage,
+    estimated: ctx.estimated,
+    costNanoUsd: ctx.costNanoUsd,
+    savedNanoUsd: 0,
+    latencyMs: roundMs(nowMs - ctx.receivedAtMs),
+    ttftMs: ctx.firstByteAtMs === null ? null : roundMs(ctx.firstByteAtMs - ctx.receivedAtMs),
+    overheadMs: roundMs(ctx.overheadMs ?? overheadMs(ctx)),
+    cache: null,
+    limits: ctx.limitIds,
+    project: clientText(ctx, PROJECT_HEADERS),
+    userAgent: clientText(ctx, ['user-agent']),
+    sessionId: clientText(ctx, ['x-claude-code-session-id', 'x-session-id']),
+    clientIp: ctx.clientIp,
+    metadata: record?.metadata ?? {},
+  }
+}
+
+/** A stream's attempt lasts to the stream's end, which is not known when it is noted. */
+function attemptsOf(ctx: RequestContext, nowMs: number): readonly AttemptRecord[] {
+  const last = ctx.attempts.at(-1)
+  if (last === undefined || ctx.firstByteAtMs === null) return ctx.attempts
+  const cutClass = ctx.outcome === 'cut' ? errorClass(ctx) : last.errorClass
+  const durationMs = roundMs(nowMs - ctx.attemptStartedMs)
+  return [...ctx.attempts.slice(0, -1), { ...last, durationMs, errorClass: cutClass }]
+}
+
+function errorSource(ctx: RequestContext): string | null {
+  if (ctx.upstreamErrorClass !== null && ctx.error === null) return 'provider'
+  return ctx.error === null ? null : 'gateway'
+}
+
+function errorClass(ctx: RequestContext): string | null {
+  if (ctx.clientGone) return 'cancelled'
+  return ctx.error?.code ?? (ctx.outcome === 'refused' ? ctx.upstreamErrorClass : null)
+}
+
+function clientText(ctx: RequestContext, names: readonly string[]): string | null {
+  for (const name of names) {
+    const value = headField(ctx.head, name)
+    if (value !== null && value !== '') return value.slice(0, MAX_TEXT_CHARS)
+  }
+  return null
+}

@@ -1,0 +1,143 @@
+import type { Demand, Refusal } from '../../contracts/limit.ts'
+import { GatewayError } from '../../errors/gateway-error.ts'
+import type { TargetPlan } from '../../plan/gateway-plan.ts'
+import { requestCharges, targetCharges } from '../limits/late-charges.ts'
+import { refusalError } from '../limits/refusal-error.ts'
+import { known, type RequestContext, type Terms } from '../pipeline/request-context.ts'
+import { demandOf } from '../usage/cost.ts'
+import { boundInput } from '../usage/count-input.ts'
+
+const NOTHING: Demand = {
+  inputTokens: 0,
+  outputTokens: 0,
+  fixedCostPicoUsd: 0,
+  outputPicoUsd: 0,
+}
+
+/**
+ * Reserves the worst case of the request on every limit that applies, all or none.
+ *
+ * Refusals throw. A request whose output had to be capped goes on with `ctx.outputCap` set.
+ */
+export function admit(ctx: RequestContext): void | Promise<void> {
+  if (!ctx.dataPlane.recorder.healthy()) throw ledgerUnavailable()
+  const terms = known(ctx.terms, 'terms')
+  ctx.outputCap = policyCap(ctx, terms)
+  if (!mustCount(ctx, terms)) return reserve(ctx, terms, 0)
+  const counted = boundInput(ctx)
+  if (counted instanceof Promise) return counted.then((tokens) => reserve(ctx, terms, tokens))
+  reserve(ctx, terms, counted)
+}
+
+export function ledgerUnavailable(): GatewayError {
+  return new GatewayError(
+    'ledger_unavailable',
+    'Usage cannot be recorded now, so nothing is spent.',
+    {
+      details: { headers: { 'retry-after': '1' } },
+    },
+  )
+}
+
+function mustCount(ctx: RequestContext, terms: Terms): boolean {
+  if (!ctx.endpoint.billed) return false
+  const { maxInputTokens, maxCostPerRequestNanoUsd } = terms.policy
+  return (
+    terms.hasTokenLimit ||
+    terms.hasUsdLimit ||
+    maxInputTokens !== null ||
+    maxCostPerRequestNanoUsd !== null
+  )
+}
+
+function reserve(ctx: RequestContext, terms: Terms, inputTokens: number): void {
+  checkInput(terms, inputTokens)
+  const demand = mustCount(ctx, terms) ? worstCase(ctx, inputTokens) : NOTHING
+  ctx.demand = capByCost(ctx, terms, demand)
+  const charges = requestCharges(ctx)
+  if (charges.length === 0) return
+  const result = ctx.dataPlane.gate.reserve(charges, ctx.demand)
+  ctx.limitIds = charges.map(({ limit }) => limit.id)
+  if (!result.ok) throw refuse(ctx, result.refusal)
+  ctx.reservation = result.reservation
+  if (result.reservation.shrunk) shrinkTo(ctx, result.reservation.outputTokens)
+}
+
+/** Takes the limits of one provider and one target, for one attempt. A refusal is returned, so that another may be tried. */
+export function reserveTarget(ctx: RequestContext, target: TargetPlan): Refusal | null {
+  if (known(ctx.terms, 'terms').lateLimits.length === 0) return null
+  const charges = targetCharges(ctx, target)
+  if (charges.length === 0) return null
+  const result = ctx.dataPlane.gate.reserve(charges, known(ctx.demand, 'demand'))
+  if (!result.ok) return result.refusal
+  ctx.attemptReservation = result.reservation
+  if (result.reservation.shrunk) shrinkTo(ctx, result.reservation.outputTokens)
+  return null
+}
+
+export function refuse(ctx: RequestContext, refusal: Refusal): GatewayError {
+  const error = refusalError(refusal, ctx.dataPlane.clock.wallMs())
+  ctx.dataPlane.onRefusal({
+    requestId: ctx.requestId,
+    keyId: known(ctx.key, 'key').record.id,
+    limitId: refusal.limit.id,
+    budget: error.code === 'budget_exceeded',
+  })
+  return error
+}
+
+function checkInput(terms: Terms, inputTokens: number): void {
+  const { maxInputTokens } = terms.policy
+  if (maxInputTokens === null || inputTokens <= maxInputTokens) return
+  throw new GatewayError(
+    'request_exceeds_limit',
+    `The input has up to ${inputTokens} tokens; this key may send ${maxInputTokens}.`,
+  )
+}
+
+/** The most that any candidate may use: whichever answers, the reservation covers it. */
+function worstCase(ctx: RequestContext, inputTokens: number): Demand {
+  const { choices, maxOutputTokens } = known(ctx.envelope, 'envelope')
+  let worst: Demand = { ...NOTHING, inputTokens }
+  for (const target of ctx.targets) {
+    const cap = ctx.outputCap ?? maxOutputTokens ?? target.maxOutputTokens
+    const demand = demandOf({ inputTokens, outputTokens: cap * choices, price: target.price })
+    worst = {
+      inputTokens,
+      outputTokens: Math.max(worst.outputTokens, demand.outputTokens),
+      fixedCostPicoUsd: Math.max(worst.fixedCostPicoUsd ?? 0, demand.fixedCostPicoUsd ?? 0),
+      outputPicoUsd: Math.max(worst.outputPicoUsd, demand.outputPicoUsd),
+    }
+  }
+  return worst
+}
+
+/** The policy's own cap, when it is tighter than the client's. */
+function policyCap(ctx: RequestContext, terms: Terms): number | null {
+  const { maxOutputTokens } = terms.policy
+  const { maxOutputTokens: asked } = known(ctx.envelope, 'envelope')
+  if (maxOutputTokens === null || !ctx.endpoint.billed) return null
+  return asked !== null && asked <= maxOutputTokens ? null : maxOutputTokens
+}
+
+/** Lowers the output so that the worst case costs no more than one request may. */
+function capByCost(ctx: RequestContext, terms: Terms, demand: Demand): Demand {
+  const most = terms.policy.maxCostPerRequestNanoUsd
+  if (most === null || demand.fixedCostPicoUsd === null) return demand
+  const leftPicoUsd = most * 1000 - demand.fixedCostPicoUsd
+  if (leftPicoUsd >= demand.outputTokens * demand.outputPicoUsd) return demand
+  const outputTokens =
+    demand.outputPicoUsd === 0 ? 0 : Math.floor(leftPicoUsd / demand.outputPicoUsd)
+  if (outputTokens < known(ctx.envelope, 'envelope').choices) {
+    throw new GatewayError(
+      'request_exceeds_limit',
+      'The request may cost more than this key allows.',
+    )
+  }
+  shrinkTo(ctx, outputTokens)
+  return { ...demand, outputTokens }
+}
+
+function shrinkTo(ctx: RequestContext, outputTokens: number): void {
+  ctx.outputCap = Math.floor(outputTokens / known(ctx.envelope, 'envelope').choices)
+}

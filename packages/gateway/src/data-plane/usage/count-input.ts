@@ -1,0 +1,74 @@
+import type { TokenizerId } from '../../contracts/tokenizer.ts'
+import type { InputParts } from '../../contracts/protocol.ts'
+import { known, type RequestContext } from '../pipeline/request-context.ts'
+
+/** Above this, counting takes longer than it is worth, and bytes are the bound. Characters. */
+const MAX_COUNTED_CHARS = 256 * 1024
+
+/**
+ * A sound upper bound of the request's input tokens, kept on the context.
+ *
+ * Exact where the model's tokenizer is known; else UTF-8 bytes, since no byte-level vocabulary makes more tokens than bytes.
+ */
+export function boundInput(ctx: RequestContext): number | Promise<number> {
+  if (ctx.inputTokens !== null) return ctx.inputTokens
+  const parts = partsOf(ctx)
+  const tokenizer = sharedTokenizer(ctx)
+  const extra = parts.overheadTokens + parts.mediaTokens
+  if (tokenizer === null || textChars(parts) > MAX_COUNTED_CHARS) {
+    return keep(ctx, textBytes(parts) + extra)
+  }
+  const counted = ctx.dataPlane.tokenCounter.count(tokenizer, parts.texts)
+  return counted instanceof Promise
+    ? counted.then((tokens) => keep(ctx, tokens + extra))
+    : keep(ctx, counted + extra)
+}
+
+/** The likeliest input count, for records of calls whose usage never came. Not a bound. */
+export async function estimateInput(ctx: RequestContext): Promise<number> {
+  const parts = partsOf(ctx)
+  const extra = parts.overheadTokens + parts.mediaTokens
+  if (textChars(parts) > MAX_COUNTED_CHARS) return Math.ceil(textBytes(parts) / 4) + extra
+  const tokenizer = ctx.target?.tokenizer ?? 'o200k_base'
+  return (await ctx.dataPlane.tokenCounter.count(tokenizer, parts.texts)) + extra
+}
+
+/** Output tokens of a stream whose usage never came: every frame that carried output holds at least one. */
+export async function estimateOutput(ctx: RequestContext): Promise<number> {
+  const { seenOutput } = ctx
+  if (seenOutput === null || seenOutput.frames === 0) return 0
+  const tokenizer = ctx.target?.tokenizer ?? 'o200k_base'
+  const counted = await ctx.dataPlane.tokenCounter.count(tokenizer, [seenOutput.text])
+  return Math.max(seenOutput.frames, counted)
+}
+
+function partsOf(ctx: RequestContext): InputParts {
+  ctx.input ??= ctx.endpoint.readInput(ctx.body, known(ctx.envelope, 'envelope').model)
+  return ctx.input
+}
+
+/** Null unless all candidates count alike: the bound must hold for whichever answers. */
+function sharedTokenizer(ctx: RequestContext): TokenizerId | null {
+  const [first] = ctx.targets
+  if (first === undefined || first.tokenizer === null) return null
+  return ctx.targets.every((target) => target.tokenizer === first.tokenizer)
+    ? first.tokenizer
+    : null
+}
+
+function keep(ctx: RequestContext, tokens: number): number {
+  ctx.inputTokens = tokens
+  return tokens
+}
+
+function textChars(parts: InputParts): number {
+  let chars = 0
+  for (const text of parts.texts) chars += text.length
+  return chars
+}
+
+function textBytes(parts: InputParts): number {
+  let bytes = 0
+  for (const text of parts.texts) bytes += Buffer.byteLength(text)
+  return bytes
+}
