@@ -7,12 +7,12 @@ export type Tightness = {
 }
 
 /** Units whose amounts can be compared with one another. */
-const UNITS = {
+export type UnitGroup = 'requests' | 'tokens'
+
+const UNITS: Readonly<Record<UnitGroup, readonly string[]>> = {
   requests: ['requests'],
   tokens: ['tokens', 'input_tokens', 'output_tokens'],
-} as const satisfies Record<string, readonly string[]>
-
-export type UnitGroup = keyof typeof UNITS
+}
 
 /** What is left of a limit, in its unit; never below 0. */
 export function remainingOf(state: Tightness): number {
@@ -24,7 +24,7 @@ export function tightestLimit<State extends Tightness>(
   states: readonly State[],
   group: UnitGroup,
 ): State | null {
-  const units: readonly string[] = UNITS[group]
+  const units = UNITS[group]
   let tightest: State | null = null
   for (const state of states) {
     if (!units.includes(state.limit.unit)) continue

@@ -1,0 +1,32 @@
+import type { Clock } from '../../lib/clock.ts'
+
+/**
+ * Gate time: ms since 1970 as the wall clock said at start, and from then on only what the monotonic clock adds.
+ *
+ * The rule for clock jumps. All windows are laid out in gate time, so a wall clock that jumps, back or forth, opens no
+ * window early, reopens none and ends none: it admits nothing extra. The price is that after a real correction of the
+ * wall clock, windows that are aligned to it stay off by the correction until the process starts again. A start believes
+ * the wall clock, because there is nothing else to believe. Time shown to clients is translated back to the wall clock.
+ */
+export class GateClock {
+  readonly #clock: Clock
+  readonly #offsetMs: number
+  #latestMs = Number.NEGATIVE_INFINITY
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+    this.#offsetMs = clock.wallMs() - clock.monotonicMs()
+  }
+
+  /** Whole milliseconds, never going back. */
+  nowMs(): number {
+    const nowMs = Math.floor(this.#clock.monotonicMs() + this.#offsetMs)
+    if (nowMs > this.#latestMs) this.#latestMs = nowMs
+    return this.#latestMs
+  }
+
+  /** The wall clock's name for a moment of gate time. */
+  toWallMs(gateMs: number): number {
+    return Math.round(this.#clock.wallMs() + gateMs - this.nowMs())
+  }
+}

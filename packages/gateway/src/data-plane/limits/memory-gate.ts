@@ -1,0 +1,202 @@
+import type {
+  Actual,
+  CounterState,
+  CounterView,
+  Demand,
+  Gate,
+  LimitAlert,
+  LimitCharge,
+  LimitState,
+  Refusal,
+  Reservation,
+  ReserveResult,
+} from '../../contracts/limit.ts'
+import type { Clock } from '../../lib/clock.ts'
+import { actualAmount, demandedAmount } from './amounts.ts'
+import type { Counter } from './counter.ts'
+import { isDurable, restoreCounter, saveCounter } from './counter-state.ts'
+import { Counters } from './counters.ts'
+import { GateClock } from './gate-clock.ts'
+import { asOpenReservation, type Grant, Hold, OpenReservation } from './open-reservation.ts'
+import { graver, refusalOf, reservedOutput, shortageOf } from './shortage.ts'
+
+export type MemoryGateOptions = {
+  readonly clock: Clock
+  /** Called while a request settles, after all its counters were settled. Must not throw. */
+  readonly onAlert: (alert: LimitAlert) => void
+  /**
+   * What a restored counter makes of the reservations that were open when its state was saved. `forget` (default): only
+   * what was settled counts. `charge`: their worst case counts as used, for operators who save the state before each
+   * upstream call.
+   */
+  readonly openOnRestore?: 'charge' | 'forget'
+}
+
+/** The gate of one process. Every operation is synchronous, so it is atomic over all charges. */
+export function createMemoryGate(options: MemoryGateOptions): Gate {
+  return new MemoryGate(options)
+}
+
+const NOTHING_EXCUSED: readonly Refusal[] = []
+
+class MemoryGate implements Gate {
+  readonly #clock: GateClock
+  readonly #onAlert: (alert: LimitAlert) => void
+  readonly #chargeOpen: boolean
+  readonly #counters = new Counters()
+  #lastId = 0
+
+  constructor(options: MemoryGateOptions) {
+    this.#clock = new GateClock(options.clock)
+    this.#onAlert = options.onAlert
+    this.#chargeOpen = options.openOnRestore === 'charge'
+  }
+
+  /** Hot: once per request. bench/gate.ts. Throws a `RangeError` for a demand that is not made of whole numbers. */
+  reserve(charges: readonly LimitCharge[], demand: Demand): ReserveResult {
+    checkDemand(demand)
+    const nowMs = this.#clock.nowMs()
+    this.#counters.sweep(nowMs)
+    const holds: Hold[] = []
+    let outputTokens = demand.outputTokens
+    let refusal: Refusal | null = null
+    let excused: Refusal[] | null = null
+    for (const charge of charges) {
+      const counter = this.#counters.of(charge, nowMs)
+      if (isHeld(holds, counter)) continue
+      holds.push(new Hold(counter))
+      const short = shortageOf(counter, demand, nowMs)
+      if (short === null) continue
+      const enforced = charge.limit.mode === 'enforce'
+      if (short.kind === 'shrinks') {
+        if (enforced) outputTokens = Math.min(outputTokens, short.outputTokens)
+        continue
+      }
+      const found = refusalOf(counter, short.needed, this.#clock)
+      if (!enforced) (excused ??= []).push(found)
+      else refusal = refusal === null ? found : graver(refusal, found)
+    }
+    if (refusal !== null) return { ok: false, refusal }
+    takeAll(holds, { demand, outputTokens, nowMs })
+    const shrunk = outputTokens < demand.outputTokens
+    const grant: Grant = { outputTokens, shrunk, excused: excused ?? NOTHING_EXCUSED }
+    this.#lastId += 1
+    return { ok: true, reservation: new OpenReservation(this.#lastId, grant, holds) }
+  }
+
+  /** Numbers that are no amounts are a bug of the caller; the whole reservation is charged then. */
+  settle(reservation: Reservation, actual: Actual): void {
+    const open = asOpenReservation(reservation)
+    if (!open.close()) return
+    const nowMs = this.#clock.nowMs()
+    for (const hold of open.holds) {
+      const { meter, limit, outputs } = hold.counter
+      const used = actualAmount(limit.unit, actual)
+      meter.close(hold, isAmount(used) ? used : hold.amount, nowMs)
+      if (outputs !== null && isAmount(actual.outputTokens)) outputs.add(actual.outputTokens)
+    }
+    for (const hold of open.holds) hold.counter.alertIfReached(nowMs, this.#onAlert)
+  }
+
+  release(reservation: Reservation): void {
+    const open = asOpenReservation(reservation)
+    if (!open.close()) return
+    const nowMs = this.#clock.nowMs()
+    for (const hold of open.holds) hold.counter.meter.close(hold, 0, nowMs)
+  }
+
+  statesOf(reservation: Reservation): readonly LimitState[] {
+    const states: LimitState[] = []
+    for (const { counter } of asOpenReservation(reservation).holds) {
+      if (counter.limit.mode === 'enforce') states.push(counter.stateAt(this.#clock))
+    }
+    return states
+  }
+
+  durableStatesOf(reservation: Reservation): readonly CounterState[] {
+    const nowMs = this.#clock.nowMs()
+    const states: CounterState[] = []
+    for (const { counter } of asOpenReservation(reservation).holds) {
+      if (isDurable(counter)) states.push(saveCounter(counter, nowMs))
+    }
+    return states
+  }
+
+  /** For start-up, before the first reservation. Throws an `Error` when a state cannot be read. */
+  restore(states: readonly CounterState[]): void {
+    const options = { nowMs: this.#clock.nowMs(), chargeOpen: this.#chargeOpen }
+    for (const state of states) this.#counters.put(restoreCounter(state, options))
+  }
+
+  list(): readonly CounterView[] {
+    const nowMs = this.#clock.nowMs()
+    const views: CounterView[] = []
+    for (const counter of this.#counters.all()) {
+      if (!counter.meter.idleAt(nowMs)) views.push(counter.viewAt(this.#clock))
+    }
+    return views
+  }
+
+  reset(limitId: string, value: string | null): readonly CounterState[] {
+    const nowMs = this.#clock.nowMs()
+    return this.#change(limitId, value, (counter) => counter.reset(nowMs))
+  }
+
+  /** Throws a `RangeError` unless `extra` is a whole number above 0. Changes nothing for a counter that never counted. */
+  grant(limitId: string, value: string, extra: number): readonly CounterState[] {
+    if (!isAmount(extra) || extra === 0) throw new RangeError('An allowance is a whole number.')
+    const nowMs = this.#clock.nowMs()
+    return this.#change(limitId, value, (counter) => counter.meter.grant(extra, nowMs))
+  }
+
+  #change(
+    limitId: string,
+    value: string | null,
+    change: (counter: Counter) => void,
+  ): readonly CounterState[] {
+    const nowMs = this.#clock.nowMs()
+    const states: CounterState[] = []
+    for (const counter of this.#counters.all()) {
+      if (counter.limit.id !== limitId || (value !== null && counter.value !== value)) continue
+      change(counter)
+      states.push(saveCounter(counter, nowMs))
+    }
+    return states
+  }
+}
+
+/** A counter that is named twice is still one counter, and one request. */
+function isHeld(holds: readonly Hold[], counter: Counter): boolean {
+  for (const hold of holds) if (hold.counter === counter) return true
+  return false
+}
+
+function takeAll(
+  holds: readonly Hold[],
+  granted: { readonly demand: Demand; readonly outputTokens: number; readonly nowMs: number },
+): void {
+  for (const hold of holds) {
+    const { counter } = hold
+    const outputTokens = reservedOutput(counter, granted.outputTokens)
+    hold.amount = demandedAmount(counter.limit.unit, granted.demand, outputTokens)
+    hold.ticket = counter.meter.take(hold.amount, granted.nowMs)
+  }
+}
+
+function checkDemand(demand: Demand): void {
+  const { inputTokens, outputTokens, fixedCostPicoUsd, outputPicoUsd } = demand
+  const costPicoUsd = (fixedCostPicoUsd ?? 0) + outputTokens * outputPicoUsd
+  if (
+    isAmount(inputTokens) &&
+    isAmount(outputTokens) &&
+    costPicoUsd >= 0 &&
+    costPicoUsd < Infinity
+  ) {
+    return
+  }
+  throw new RangeError('A demand is made of whole numbers, 0 or more.')
+}
+
+function isAmount(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0
+}
