@@ -9,7 +9,7 @@ type ColumnReader = (record: Record<string, unknown>, usage: Record<string, unkn
  * Every column of `records`, from the record's JSON. Values of a wrong type become null, `''` or 0, so that no single
  * record can make the whole batch fail.
  */
-const COLUMNS: { readonly [Name in keyof RecordRow]: ColumnReader } = {
+const COLUMNS: { readonly [Name in Exclude<keyof RecordRow, 'body_id'>]: ColumnReader } = {
   started_at_ms: (record) => integer(record['startedAtMs']) ?? 0,
   id: (record) => text(record['id']) ?? '',
   request_id: (record) => text(record['requestId']) ?? '',
@@ -41,13 +41,15 @@ const READERS = Object.values(COLUMNS)
 export function compileAppend(engine: Engine): (batch: AppendBatch) => void {
   const begin = engine.prepare('BEGIN IMMEDIATE')
   const commit = engine.prepare('COMMIT')
-  const insertBody = engine.prepare(
-    'INSERT INTO record_bodies (id, body) VALUES (?, ?) ON CONFLICT DO NOTHING',
-  )
   const names = Object.keys(COLUMNS).join(', ')
   const marks = READERS.map(() => '?').join(', ')
   const insertRow = engine.prepare(
-    `INSERT INTO records (${names}) VALUES (${marks}) ON CONFLICT DO NOTHING`,
+    `INSERT INTO records (${names}, body_id)
+     VALUES (${marks}, (SELECT coalesce(max(body_id), 0) + 1 FROM record_bodies)) ON CONFLICT DO NOTHING`,
+  )
+  const insertBody = engine.prepare(
+    `INSERT INTO record_bodies (body_id, body)
+     SELECT body_id, ? FROM records WHERE started_at_ms = ? AND id = ? ON CONFLICT DO NOTHING`,
   )
   const putCounter = engine.prepare(
     'INSERT INTO counters (counter_key, state) VALUES (?, ?) ON CONFLICT (counter_key) DO UPDATE SET state = excluded.state',
@@ -60,7 +62,7 @@ export function compileAppend(engine: Engine): (batch: AppendBatch) => void {
         if (!isRecord(record)) continue
         const usage = isRecord(record['usage']) ? record['usage'] : {}
         insertRow(READERS.map((read) => read(record, usage)))
-        insertBody([text(record['id']) ?? '', line])
+        insertBody([line, COLUMNS.started_at_ms(record, usage), COLUMNS.id(record, usage)])
       }
       for (let i = 0; i + 1 < counters.length; i += 2) {
         putCounter([counters[i] ?? '', counters[i + 1] ?? ''])

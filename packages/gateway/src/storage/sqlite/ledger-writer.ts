@@ -24,7 +24,7 @@ type Batch = {
  *
  * `flush` resolves when everything accepted so far is committed or has been rejected.
  */
-export function createLedgerWriter(writer: WorkerClient): LedgerWriter {
+export function createLedgerWriter(writer: Pick<WorkerClient, 'call'>): LedgerWriter {
   let waiting = newBatch()
   let inFlight: Batch | null = null
   let scheduled = false

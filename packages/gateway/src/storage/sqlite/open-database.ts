@@ -8,6 +8,8 @@ import { migrate } from './migrations.ts'
 const FULL_CHECK_BYTES = 256 * 1024 * 1024
 /** Pages between checkpoints: 16 MiB of log. Fewer would sync more often, more would slow readers. */
 const CHECKPOINT_PAGES = 4000
+/** Of each worker. */
+const CACHE_KIB = 16 * 1024
 const LOG_KEPT_BYTES = 64 * 1024 * 1024
 
 /** Runs in a worker. The writer creates and migrates; the reader expects that done. */
@@ -16,7 +18,7 @@ export async function openDatabase(settings: WorkerSettings): Promise<Engine> {
   let engine: Engine | null = null
   try {
     engine = await openEngine(settings.engine, { path: settings.path, readOnly })
-    engine.execute('PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF')
+    engine.execute(`PRAGMA trusted_schema = OFF; PRAGMA cache_size = -${CACHE_KIB}`)
     if (!readOnly) prepareForWriting(engine, settings)
     return engine
   } catch (thrown) {

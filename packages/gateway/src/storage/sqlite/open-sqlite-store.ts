@@ -9,7 +9,7 @@ import { policyStore } from './policy-store.ts'
 import { recordStore } from './record-store.ts'
 import type { SqliteAccess } from './sqlite-access.ts'
 import { prepareStoreFile } from './store-directory.ts'
-import { startWorker, type WorkerClient } from './worker-client.ts'
+import { databaseWorker, type WorkerClient } from './worker-client.ts'
 import { queryThrough } from './worker-dialect.ts'
 
 export type SqliteStoreOptions = {
@@ -37,13 +37,10 @@ export async function openSqliteStore(
     engine: options.engine ?? 'node:sqlite',
     durability: options.durability ?? 'process',
   }
-  const writer = await startWorker({ ...settings, role: 'writer' })
-  const reader = await startWorker({ ...settings, role: 'reader' }).catch(
-    async (thrown: unknown) => {
-      await writer.close()
-      throw thrown
-    },
-  )
+  const writer = databaseWorker({ ...settings, role: 'writer' })
+  await writer.open()
+  // Starts when something is read: a thread costs some 100 ms, which a command that only writes need not pay.
+  const reader = databaseWorker({ ...settings, role: 'reader' })
   const ledger = createLedgerWriter(writer)
   return { store: assemble(writer, reader, ledger), ledger }
 }

@@ -60,7 +60,7 @@ function pageQuery(
 ): Promise<{ body: string }[]> {
   return read
     .selectFrom('records')
-    .innerJoin('record_bodies', 'record_bodies.id', 'records.id')
+    .innerJoin('record_bodies', 'record_bodies.body_id', 'records.body_id')
     .select('record_bodies.body')
     .where((where) =>
       where.and([
@@ -111,7 +111,7 @@ async function prune(
     .orderBy('id')
     .limit(PRUNE_ROWS)
   const bodies = toStatement(
-    write.deleteFrom('record_bodies').where('id', 'in', oldest.select('id')).compile(),
+    write.deleteFrom('record_bodies').where('body_id', 'in', oldest.select('body_id')).compile(),
   )
   const rows = toStatement(
     write

@@ -1,4 +1,4 @@
-import { type Kysely, type SelectQueryBuilder, sql } from 'kysely'
+import { type Kysely, type RawBuilder, sql } from 'kysely'
 import type { LedgerSummary, RecordFilter, SummaryRow, UsageSum } from '../../contracts/store.ts'
 import { filterConditions } from './record-filter.ts'
 import type { Tables } from './tables.ts'
@@ -22,21 +22,18 @@ type Sums = {
   saved: number
 }
 
+type Part = Sums & {
+  readonly kind: 'all' | 'model' | 'key' | 'provider'
+  readonly name: string | null
+}
+
 /** Sums over what the filter selects. `errors` are requests that ended with an error class. Money: nano-USD. */
 export async function summarise(
   read: Kysely<Tables>,
   filter: RecordFilter,
 ): Promise<LedgerSummary> {
-  const selected = read
-    .selectFrom('records')
-    .where((where) => where.and(filterConditions(where, filter)))
-  const [totals] = await withSums(selected).execute()
-  const all = totals ?? NO_SUMS
-  const [byModel, byKey, byProvider] = await Promise.all([
-    breakdown(selected, 'model', all),
-    breakdown(selected, 'key_id', all),
-    breakdown(selected, 'provider', all),
-  ])
+  const { rows } = await partsQuery(read, filter).execute(read)
+  const all = rows.find((row) => row.kind === 'all') ?? NO_SUMS
   return {
     sinceMs: filter.sinceMs ?? null,
     untilMs: filter.untilMs ?? null,
@@ -45,43 +42,59 @@ export async function summarise(
     usage: usageOf(all),
     costNanoUsd: all.cost,
     savedNanoUsd: all.saved,
-    byModel,
-    byKey,
-    byProvider,
+    byModel: breakdown(rows, 'model', all),
+    byKey: breakdown(rows, 'key', all),
+    byProvider: breakdown(rows, 'provider', all),
   }
 }
 
-type Selected = SelectQueryBuilder<Tables, 'records', object>
-
-function withSums<Output>(
-  query: SelectQueryBuilder<Tables, 'records', Output>,
-): SelectQueryBuilder<Tables, 'records', Output & Sums> {
-  return query.select([
-    sql<number>`count(*)`.as('requests'),
-    sql<number>`count(error_class)`.as('errors'),
-    sql<number>`coalesce(sum(input_tokens), 0)`.as('input'),
-    sql<number>`coalesce(sum(output_tokens), 0)`.as('output'),
-    sql<number>`coalesce(sum(cache_read_tokens), 0)`.as('cache_read'),
-    sql<number>`coalesce(sum(cache_write_5m_tokens), 0)`.as('cache_write_5m'),
-    sql<number>`coalesce(sum(cache_write_1h_tokens), 0)`.as('cache_write_1h'),
-    sql<number>`coalesce(sum(reasoning_tokens), 0)`.as('reasoning'),
-    sql<number>`coalesce(sum(cost_nanousd), 0)`.as('cost'),
-    sql<number>`coalesce(sum(saved_nanousd), 0)`.as('saved'),
-  ])
+/**
+ * Reads the records once, however many breakdowns there are. The unary plus keeps SQLite from walking an index by key,
+ * which would fetch every row of the table for a window of an hour.
+ */
+function partsQuery(read: Kysely<Tables>, filter: RecordFilter): RawBuilder<Part> {
+  const groups = read
+    .selectFrom('records')
+    .where((where) => where.and(filterConditions(where, filter)))
+    .select([
+      sql<string | null>`+model`.as('model'),
+      sql<string | null>`+key_id`.as('key_id'),
+      sql<string | null>`+provider`.as('provider'),
+      sql<number>`count(*)`.as('requests'),
+      sql<number>`count(error_class)`.as('errors'),
+      sql<number>`sum(input_tokens)`.as('input'),
+      sql<number>`sum(output_tokens)`.as('output'),
+      sql<number>`sum(cache_read_tokens)`.as('cache_read'),
+      sql<number>`sum(cache_write_5m_tokens)`.as('cache_write_5m'),
+      sql<number>`sum(cache_write_1h_tokens)`.as('cache_write_1h'),
+      sql<number>`sum(reasoning_tokens)`.as('reasoning'),
+      sql<number>`sum(cost_nanousd)`.as('cost'),
+      sql<number>`sum(saved_nanousd)`.as('saved'),
+    ])
+    .groupBy([sql`+model`, sql`+key_id`, sql`+provider`])
+  return sql<Part>`
+    WITH groups AS MATERIALIZED ${groups},
+    parts AS (
+      SELECT 'all' AS kind, NULL AS name, ${SUMS} FROM groups
+      UNION ALL SELECT 'model', model, ${SUMS} FROM groups GROUP BY model
+      UNION ALL SELECT 'key', key_id, ${SUMS} FROM groups GROUP BY key_id
+      UNION ALL SELECT 'provider', provider, ${SUMS} FROM groups GROUP BY provider
+    ),
+    placed AS (
+      SELECT *, row_number() OVER (PARTITION BY kind ORDER BY cost DESC, requests DESC, name) AS place FROM parts
+    )
+    SELECT * FROM placed WHERE place <= ${ROWS_KEPT} ORDER BY kind, place`
 }
 
-async function breakdown(
-  selected: Selected,
-  column: 'model' | 'key_id' | 'provider',
-  all: Sums,
-): Promise<readonly SummaryRow[]> {
-  const rows = await withSums(selected.select(`${column} as name`))
-    .groupBy(column)
-    .orderBy('cost', 'desc')
-    .orderBy('requests', 'desc')
-    .orderBy(column)
-    .limit(ROWS_KEPT)
-    .execute()
+const SUMS: RawBuilder<unknown> = sql`
+  coalesce(sum(requests), 0) AS requests, coalesce(sum(errors), 0) AS errors,
+  coalesce(sum(input), 0) AS input, coalesce(sum(output), 0) AS output,
+  coalesce(sum(cache_read), 0) AS cache_read, coalesce(sum(cache_write_5m), 0) AS cache_write_5m,
+  coalesce(sum(cache_write_1h), 0) AS cache_write_1h, coalesce(sum(reasoning), 0) AS reasoning,
+  coalesce(sum(cost), 0) AS cost, coalesce(sum(saved), 0) AS saved`
+
+function breakdown(parts: readonly Part[], kind: Part['kind'], all: Sums): readonly SummaryRow[] {
+  const rows = parts.filter((part) => part.kind === kind)
   const named = rows.map((row) => summaryRow(row.name ?? NONE_NAME, row))
   if (rows.length < ROWS_KEPT) return named
   const rest = rows.reduce<Sums>(minus, all)

@@ -3,7 +3,7 @@ export type Tables = {
   keys: KeyRow
   policies: PolicyRow
   records: RecordRow
-  record_bodies: { id: string; body: string }
+  record_bodies: { body_id: number; body: string }
   counters: { counter_key: string; state: string }
 }
 
@@ -63,4 +63,5 @@ export type RecordRow = {
   cost_nanousd: number | null
   saved_nanousd: number
   latency_ms: number
+  body_id: number
 }

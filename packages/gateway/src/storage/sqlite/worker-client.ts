@@ -10,6 +10,8 @@ import type {
 
 /** Posts calls to a database worker. Answers come in the order of the calls. */
 export type WorkerClient = {
+  /** @throws StoreError when the database cannot be opened */
+  open(): Promise<void>
   /** @throws StoreError */
   call(call: WorkerCall): Promise<SqlResult>
   close(): Promise<void>
@@ -23,12 +25,10 @@ type Waiting = {
 type Running = { readonly worker: Worker; readonly waiting: Map<number, Waiting> }
 
 /**
- * Starts the worker and resolves when the database is open. A worker that dies is started again by the next call, so
- * that one crash does not end the gateway.
- *
- * @throws StoreError when the database cannot be opened
+ * The worker starts with `open` or with the first call. One that dies is started again by the next call, so that one
+ * crash does not end the gateway.
  */
-export async function startWorker(settings: WorkerSettings): Promise<WorkerClient> {
+export function databaseWorker(settings: WorkerSettings): WorkerClient {
   let running: Running | null = null
   let nextId = 1
   let closed = false
@@ -57,8 +57,8 @@ export async function startWorker(settings: WorkerSettings): Promise<WorkerClien
     return answer.promise
   }
 
-  await start()
   return {
+    open: start,
     call,
     async close() {
       if (closed) return
