@@ -48,6 +48,8 @@ export type ProviderFacts = {
   readonly onClientAbort: 'abort' | 'drain'
   /** The member by which this vendor caps output, when it is not the protocol's own (`max_tokens`). */
   readonly outputCapMember?: string
+  /** True: the vendor refuses `stream_options`, so it must not be asked for usage on a stream; it reports it unasked or never. */
+  readonly refusesUsageOption?: boolean
   /** `null`: served. A text: known, but refused with this reason until its issue lands. */
   readonly unavailable: string | null
   /** Model ids for `provider list` and discovery; not a limit. */
