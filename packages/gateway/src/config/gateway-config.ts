@@ -88,6 +88,8 @@ export type ProviderConfig = {
   readonly params?: Readonly<Record<string, string>>
   readonly paths?: Readonly<Record<string, string>>
   readonly failures?: Readonly<Record<string, FailureClass>>
+  /** The member of the request that caps output, where it is not the protocol's own. */
+  readonly output_cap_member?: string
   readonly allow_private?: boolean
   readonly on_client_abort?: 'abort' | 'drain'
   readonly drain_cap?: string

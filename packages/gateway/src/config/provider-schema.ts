@@ -104,6 +104,9 @@ export function providerSchema(secret: z.ZodType<Secret>): z.ZodType<ProviderCon
     params: z.exactOptional(paramMap),
     paths: z.exactOptional(z.record(z.string(), pathText)),
     failures: z.exactOptional(failureMap),
+    output_cap_member: z.exactOptional(
+      checkedText((name) => (/^[a-z_]{1,64}$/.test(name) ? null : 'must be a member name')),
+    ),
     allow_private: z.exactOptional(z.boolean()),
     on_client_abort: z.exactOptional(z.enum(['abort', 'drain'])),
     drain_cap: z.exactOptional(durationText),

@@ -1,21 +1,167 @@
-import type { GatewayConfig } from '../config/gateway-config.ts'
+import { formatPath } from '../config/config-error.ts'
+import type { GatewayConfig, ServerConfig } from '../config/gateway-config.ts'
+import type { PolicyConfig } from '../config/policy-config.ts'
+import { parsePolicy } from '../config/policy-schema.ts'
 import type { ModelCatalogue } from '../contracts/catalogue.ts'
-import type { PolicyRecord } from '../contracts/key.ts'
+import type { KeyRecord, PolicyRecord } from '../contracts/key.ts'
 import type { ProviderFacts } from '../contracts/provider.ts'
-import type { GatewayPlan } from './gateway-plan.ts'
+import { didYouMean } from '../lib/did-you-mean.ts'
+import { parseDurationMs, parseSizeBytes } from '../lib/duration.ts'
+import { checkKey, compileKey } from './compile-key.ts'
+import { compileModel, type CatalogueOf } from './compile-model.ts'
+import { compileProvider } from './compile-provider.ts'
+import { configKeyRecords } from './config-keys.ts'
+import type { GatewayPlan, PolicyLayers, ProviderPlan, ServerPlan } from './gateway-plan.ts'
+import { mergePolicies } from './merge-policy.ts'
+import { createOnDemandTargets } from './on-demand-targets.ts'
+import { PlanError } from './plan-error.ts'
 
 export type PlanInput = {
   readonly config: GatewayConfig
   readonly catalogue: ReadonlyMap<string, ProviderFacts>
   readonly models: ModelCatalogue
-  /** Named policies of the store. One with the name of a policy of the file is refused. */
+  /** Named policies of the store. A policy of the file with the same name wins. */
   readonly storedPolicies: readonly PolicyRecord[]
   readonly revision: number
   /** Where credentials that the catalogue names are looked up. */
   readonly env: Readonly<Record<string, string | undefined>>
 }
 
-/** Throws `PlanError`. */
+/** What runs, from what is written. Throws `PlanError` for what is well formed but cannot run. */
 export function compilePlan(input: PlanInput): GatewayPlan {
-  throw new Error(`not yet: revision ${input.revision}`)
+  const { config } = input
+  const providers = new Map(
+    Object.entries(config.providers).map(([name, provider]): [string, ProviderPlan] => [
+      name,
+      compileProvider(name, provider, input),
+    ]),
+  )
+  const catalogue: CatalogueOf = {
+    models: input.models,
+    idOf: (name) => config.providers[name]?.extends ?? name,
+  }
+  const models = new Map(
+    Object.entries(config.models).map(([name, model]) => [
+      name,
+      compileModel(name, model, { providers, catalogue }),
+    ]),
+  )
+  const policies = compileLayers(config, input.storedPolicies)
+  checkPolicies(config, policies, providers)
+  return {
+    revision: input.revision,
+    keysRequired: config.keys.required,
+    anonymous: config.keys.required ? null : compileKey(ANONYMOUS, policies),
+    providers,
+    models,
+    server: compileServer(config.server),
+    ledgerEnabled: config.ledger.enabled,
+    onDemand: createOnDemandTargets(providers, catalogue),
+    policies,
+  }
+}
+
+/** Who calls when no key is required and none is given. The global policy holds for it. */
+const ANONYMOUS: KeyRecord = {
+  id: 'anonymous',
+  name: 'anonymous',
+  last4: '',
+  hash: '',
+  previousHash: null,
+  previousHashUntilMs: null,
+  createdAtMs: 0,
+  createdBy: 'config',
+  updatedAtMs: 0,
+  lastUsedAtMs: null,
+  expiresAtMs: null,
+  enabled: true,
+  revokedAtMs: null,
+  rotateEveryMs: null,
+  rotatedAtMs: null,
+  scopes: [],
+  subject: { team: null, rolegroup: null, role: null, user: null },
+  policy: {},
+  policies: [],
+  metadata: {},
+}
+
+/** A stored policy that is not valid any more is left out, so that the keys that name it are refused, not loosened. */
+function compileLayers(
+  config: GatewayConfig,
+  storedPolicies: readonly PolicyRecord[],
+): PolicyLayers {
+  const named = new Map<string, PolicyConfig>()
+  for (const stored of storedPolicies) {
+    const parsed = parsePolicy(stored.policy)
+    if (parsed.ok) named.set(stored.name, parsed.policy)
+  }
+  for (const [name, policy] of Object.entries(config.policies)) named.set(name, policy)
+  const teams = Object.entries(config.teams).map(([name, team]): [string, PolicyConfig] => [
+    name,
+    team.policy,
+  ])
+  return { global: config.policy, teams: new Map(teams), named }
+}
+
+/** All of the file's policies belong to one operator, so a contradiction between them is a mistake to be told. */
+function checkPolicies(
+  config: GatewayConfig,
+  layers: PolicyLayers,
+  providers: ReadonlyMap<string, ProviderPlan>,
+): void {
+  checkProviderNames(config.policy, 'policy', providers)
+  for (const [name, policy] of Object.entries(config.policies)) {
+    checkProviderNames(policy, formatPath(['policies', name]), providers)
+  }
+  for (const [name, { policy }] of Object.entries(config.teams)) {
+    const at = formatPath(['teams', name, 'policy'])
+    checkProviderNames(policy, at, providers)
+    const chain = [
+      { from: 'policy', policy: config.policy },
+      { from: at, policy },
+    ]
+    const [conflict] = mergePolicies(chain).conflicts
+    if (conflict !== undefined) throw new PlanError(`${at}.${conflict.field}`, conflict.problem)
+  }
+  for (const [index, record] of configKeyRecords(config).entries()) {
+    checkConfigKey(record, layers, `virtual_keys[${index}]`)
+  }
+}
+
+function checkConfigKey(record: KeyRecord, layers: PolicyLayers, at: string): void {
+  try {
+    const [conflict] = checkKey(record, layers)
+    if (conflict !== undefined) throw new PlanError(`policy.${conflict.field}`, conflict.problem)
+  } catch (cause) {
+    if (!(cause instanceof PlanError)) throw cause
+    throw new PlanError(`${at}.${cause.at}`, cause.problem)
+  }
+}
+
+function checkProviderNames(
+  policy: PolicyConfig,
+  at: string,
+  providers: ReadonlyMap<string, ProviderPlan>,
+): void {
+  const check = (name: string | undefined, where: string): void => {
+    if (name === undefined || providers.has(name)) return
+    const near = didYouMean(name, [...providers.keys()])
+    throw new PlanError(`${at}.${where}`, `no provider "${name}" is configured${near}`)
+  }
+  check(policy.default_provider, 'default_provider')
+  for (const [index, entry] of (policy.providers ?? []).entries()) {
+    check(entry.provider, `providers[${index}].provider`)
+  }
+}
+
+function compileServer(server: ServerConfig): ServerPlan {
+  return {
+    maxBodyBytes: parseSizeBytes(server.max_body),
+    maxDocumentBodyBytes: parseSizeBytes(server.max_document_body),
+    maxJsonDepth: server.max_json_depth,
+    keepAliveMs: parseDurationMs(server.keep_alive),
+    headersTimeoutMs: parseDurationMs(server.headers_timeout),
+    bodyIdleTimeoutMs: parseDurationMs(server.body_idle_timeout),
+    trustedProxies: server.trusted_proxies,
+  }
 }

@@ -28,6 +28,8 @@ export type OnDemandTargets = {
   target(provider: ProviderPlan, model: string): TargetPlan
   /** Names of the configured providers whose catalogue knows exactly this id. */
   providersKnowing(model: string): readonly string[]
+  /** Ids that the catalogue knows of a provider. */
+  modelsOf(provider: ProviderPlan): readonly string[]
 }
 
 /** The policies that keys are merged from, as written (validated). */
@@ -70,6 +72,8 @@ export type ProviderPlan = {
   readonly failures: Readonly<Record<number, FailureClass>>
   readonly allowPrivate: boolean
   readonly onClientAbort: 'abort' | 'drain'
+  /** Null: the protocol's own. */
+  readonly outputCapMember: string | null
   /** With `drain`: how long, at most. */
   readonly drainCapMs: number
   readonly timeouts: Timeouts

@@ -1,0 +1,76 @@
+import { compileNames, searchPattern } from '../config/name-matcher.ts'
+import type { PolicyConfig, ProviderEntryConfig } from '../config/policy-config.ts'
+import { intersectCidrs } from '../lib/cidr.ts'
+import { compileLimit, nanoUsd, patternsOf } from './compile-limit.ts'
+import type { NameMatcher, PolicyPlan } from './gateway-plan.ts'
+import { mergeLayer, type MergedPolicy, type Sourced } from './merge-policy.ts'
+
+/** A merged policy as plain tests and tables. Its provider entries are compiled apart, by `compileEntry`. */
+export function compilePolicy(merged: MergedPolicy): Omit<PolicyPlan, 'providerEntries'> {
+  const denied = merged.deny.flatMap(({ value }) => value)
+  const cost = strictest(merged.maxCostPerRequest)
+  return {
+    modelAllowed: compileAllowed(merged, denied),
+    modelDenied: denied.length === 0 ? null : compileNames(denied),
+    endpoints: intersection(merged.endpoints),
+    limits: merged.limits.map(({ value }) => compileLimit(value)),
+    maxOutputTokens: strictest(merged.maxOutputTokens),
+    maxInputTokens: strictest(merged.maxInputTokens),
+    maxCostPerRequestNanoUsd: cost === null ? null : nanoUsd(cost, 'max_cost_per_request'),
+    unpriced: unpricedOf(merged),
+    defaultProvider: merged.defaultProvider?.value ?? null,
+    trustScopeHeaders:
+      merged.trustScopeHeaders.length > 0 && merged.trustScopeHeaders.every(({ value }) => value),
+    ipAllow: cidrsOf(merged.ipAllow),
+    metadata: Object.fromEntries([...merged.metadata].map(([name, { value }]) => [name, value])),
+  }
+}
+
+/** The policy with a provider entry as its last layer. */
+export function mergeEntry(
+  merged: MergedPolicy,
+  entry: Sourced<ProviderEntryConfig>,
+): MergedPolicy {
+  const { match: _match, provider, model: _model, model_regex: _regex, ...fields } = entry.value
+  const policy: PolicyConfig = fields
+  return mergeLayer(merged, { from: `${entry.from}.providers.${provider ?? '*'}`, policy })
+}
+
+/** Null: the entry matches every model. */
+export function entryMatcher(entry: ProviderEntryConfig): NameMatcher | null {
+  const patterns = [
+    ...(entry.match?.models === undefined ? [] : patternsOf(entry.match.models)),
+    ...(entry.model === undefined ? [] : [entry.model]),
+    ...(entry.model_regex === undefined ? [] : [searchPattern(entry.model_regex)]),
+  ]
+  return patterns.length === 0 ? null : compileNames(patterns)
+}
+
+/** The number that counts where several hold. */
+export function strictest(constraints: readonly Sourced<number>[]): number | null {
+  return constraints.length === 0 ? null : Math.min(...constraints.map(({ value }) => value))
+}
+
+function compileAllowed(merged: MergedPolicy, denied: readonly string[]): NameMatcher | null {
+  const groups = merged.allow.map(({ value }) => compileNames(value))
+  if (groups.length === 0 && denied.length === 0) return null
+  const isDenied = compileNames(denied)
+  return (name) => groups.every((allows) => allows(name)) && !isDenied(name)
+}
+
+function unpricedOf(merged: MergedPolicy): 'deny' | 'allow' | null {
+  if (merged.unpriced.length === 0) return null
+  return merged.unpriced.some(({ value }) => value === 'deny') ? 'deny' : 'allow'
+}
+
+function intersection(lists: readonly Sourced<readonly string[]>[]): ReadonlySet<string> | null {
+  const [first, ...others] = lists
+  if (first === undefined) return null
+  return new Set(first.value.filter((name) => others.every(({ value }) => value.includes(name))))
+}
+
+function cidrsOf(lists: readonly Sourced<readonly string[]>[]): readonly string[] | null {
+  const [first, ...others] = lists
+  if (first === undefined) return null
+  return others.reduce((shared, { value }) => intersectCidrs(shared, value), first.value)
+}

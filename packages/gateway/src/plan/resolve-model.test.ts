@@ -1,0 +1,87 @@
+import { describe, expect, it } from 'vitest'
+import { compileKey } from './compile-key.ts'
+import { listModels } from './list-models.ts'
+import { resolveModel } from './resolve-model.ts'
+import { testKey, testPlan } from './testing/plan-fixtures.ts'
+
+const LOCAL = { protocol: 'openai-chat', base_url: 'http://127.0.0.1:1', credential: 'none' }
+const PLAN = testPlan({
+  providers: { acme: {}, local: LOCAL },
+  models: {
+    fast: { targets: [{ provider: 'local', model: 'small' }] },
+    'a/b': { targets: [{ provider: 'local' }] },
+  },
+})
+
+function resolve(name: string, policy: Record<string, unknown> = {}): string | null {
+  const model = resolveModel(PLAN, compileKey(testKey({ policy }), PLAN.policies), name)
+  return model === null
+    ? null
+    : model
+        .order(0)
+        .map(({ id }) => id)
+        .join()
+}
+
+describe('resolveModel', () => {
+  it.each<[string, Record<string, unknown>, string | null]>([
+    ['fast', {}, 'local/small'],
+    ['a/b', {}, 'local/a/b'],
+    ['acme/any', {}, 'acme/any'],
+    ['local/org/model', {}, 'local/org/model'],
+    ['acme-1', {}, 'acme/acme-1'],
+    ['acme-2', {}, null],
+    ['unknown/x', {}, null],
+    ['unknown', { default_provider: 'local' }, 'local/unknown'],
+    ['acme-1', { default_provider: 'local' }, 'local/acme-1'],
+    [
+      'llama',
+      { default_provider: 'acme', providers: [{ match: { models: 'lla*' }, provider: 'local' }] },
+      'local/llama',
+    ],
+    [
+      'other',
+      { default_provider: 'acme', providers: [{ match: { models: 'lla*' }, provider: 'local' }] },
+      'acme/other',
+    ],
+    ['llama', { default_provider: 'acme', providers: [{ provider: 'gone' }] }, null],
+    ['', {}, null],
+    ['acme/', {}, null],
+    ['/x', {}, null],
+    ['acme/a b', {}, null],
+    ['acme/..', {}, null],
+    ['acme/../x', {}, null],
+    ['acme/a\u0000', {}, null],
+    [`acme/${'a'.repeat(300)}`, {}, null],
+    ['__proto__', {}, null],
+    ['constructor/x', {}, null],
+  ])('%j under %j is %j', (name, policy, expected) => {
+    expect(resolve(name, policy)).toBe(expected)
+  })
+
+  it('gives the same model again, and forgets names beyond its bound', () => {
+    const key = compileKey(testKey(), PLAN.policies)
+    const first = resolveModel(PLAN, key, 'acme/same')
+    expect(resolveModel(PLAN, key, 'acme/same')).toBe(first)
+    for (let i = 0; i < 6_000; i++) resolveModel(PLAN, key, `acme/m${i}`)
+    expect(resolveModel(PLAN, key, 'acme/same')).not.toBe(first)
+  })
+
+  it('prices a target made on demand from the catalogue', () => {
+    const key = compileKey(testKey(), PLAN.policies)
+    expect(resolveModel(PLAN, key, 'acme/acme-1')?.targets[0]?.price?.base.inputPicoUsd).toBe(
+      150_000,
+    )
+    expect(resolveModel(PLAN, key, 'acme/x')?.targets[0]?.price).toBeNull()
+  })
+})
+
+describe('listModels', () => {
+  it('lists what the key may use', () => {
+    const list = (policy: Record<string, unknown>) =>
+      listModels(PLAN, compileKey(testKey({ policy }), PLAN.policies))
+    expect(list({})).toEqual(['a/b', 'acme/acme-1', 'fast'])
+    expect(list({ models: ['fast'] })).toEqual(['fast'])
+    expect(list({ models: { deny: ['small', 'acme-1'] } })).toEqual(['a/b'])
+  })
+})
