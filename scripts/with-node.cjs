@@ -34,7 +34,15 @@ function say(message) {
 function findNpm() {
   const given = process.env.npm_execpath
   if (given && /npm-cli\.js$/.test(given) && fs.existsSync(given)) return given
-  const beside = path.join(path.dirname(process.execPath), '..', 'lib', 'node_modules', 'npm', 'bin', 'npm-cli.js')
+  const beside = path.join(
+    path.dirname(process.execPath),
+    '..',
+    'lib',
+    'node_modules',
+    'npm',
+    'bin',
+    'npm-cli.js',
+  )
   if (fs.existsSync(beside)) return beside
   const folders = (process.env.PATH || '').split(path.delimiter)
   for (let i = 0; i < folders.length; i++) {
@@ -70,12 +78,23 @@ function findNode() {
   const pin = pins[name]
   if (!pin) {
     fail(
-      'this needs Node.js 24.16 or newer, the machine has ' + process.versions.node + ', and npm has no package for ' +
-        os.platform() + ' ' + os.arch() + '. Install it from https://nodejs.org and try again.',
+      'this needs Node.js 24.16 or newer, the machine has ' +
+        process.versions.node +
+        ', and npm has no package for ' +
+        os.platform() +
+        ' ' +
+        os.arch() +
+        '. Install it from https://nodejs.org and try again.',
     )
   }
   const folder = path.join(ROOT, '.node', name + '-' + pin.version)
-  const binary = path.join(folder, 'node_modules', name, 'bin', os.platform() === 'win32' ? 'node.exe' : 'node')
+  const binary = path.join(
+    folder,
+    'node_modules',
+    name,
+    'bin',
+    os.platform() === 'win32' ? 'node.exe' : 'node',
+  )
   if (!fs.existsSync(binary)) fetchNode(name, pin, folder)
   return binary
 }
@@ -83,21 +102,39 @@ function findNode() {
 function fetchNode(name, pin, folder) {
   say('Node.js ' + process.versions.node + ' is too old; getting ' + pin.version + ' from npm …')
   const temporary = fs.mkdtempSync(path.join(os.tmpdir(), 'tollgate-node-'))
-  const packed = runNpm(process.execPath, ['pack', name + '@' + pin.version, '--pack-destination', temporary, '--silent'], {})
+  const packed = runNpm(
+    process.execPath,
+    ['pack', name + '@' + pin.version, '--pack-destination', temporary, '--silent'],
+    {},
+  )
   const files = fs.readdirSync(temporary)
-  if (packed.status !== 0 || files.length !== 1) fail('npm could not fetch ' + name + ':\n' + (packed.stderr || ''))
+  if (packed.status !== 0 || files.length !== 1)
+    fail('npm could not fetch ' + name + ':\n' + (packed.stderr || ''))
   const tarball = path.join(temporary, files[0])
-  const hash = 'sha512-' + crypto.createHash('sha512').update(fs.readFileSync(tarball)).digest('base64')
-  if (hash !== pin.integrity) fail('the downloaded ' + files[0] + ' is not the pinned one; nothing was installed.')
+  const hash =
+    'sha512-' + crypto.createHash('sha512').update(fs.readFileSync(tarball)).digest('base64')
+  if (hash !== pin.integrity)
+    fail('the downloaded ' + files[0] + ' is not the pinned one; nothing was installed.')
   const staging = folder + '.' + process.pid
   fs.mkdirSync(staging, { recursive: true })
   fs.writeFileSync(path.join(staging, 'package.json'), '{"private":true}\n')
   const installed = runNpm(
     process.execPath,
-    ['install', '--prefix', staging, '--no-save', '--no-package-lock', '--ignore-scripts', '--no-audit', '--no-fund', tarball],
+    [
+      'install',
+      '--prefix',
+      staging,
+      '--no-save',
+      '--no-package-lock',
+      '--ignore-scripts',
+      '--no-audit',
+      '--no-fund',
+      tarball,
+    ],
     { cwd: staging },
   )
-  if (installed.status !== 0) fail('npm could not unpack ' + files[0] + ':\n' + (installed.stderr || ''))
+  if (installed.status !== 0)
+    fail('npm could not unpack ' + files[0] + ':\n' + (installed.stderr || ''))
   if (fs.existsSync(folder)) fs.rmSync(staging, { recursive: true, force: true })
   else fs.renameSync(staging, folder)
   fs.rmSync(temporary, { recursive: true, force: true })
@@ -112,7 +149,14 @@ function install(node, mode) {
   if (present[0] === wanted && (present[1] === 'all' || present[1] === mode)) return
   say(mode === 'all' ? 'installing all dependencies …' : 'installing dependencies …')
   // Not `npm ci`: it refuses a lockfile without the optional binaries of other platforms that a registry may not carry.
-  const args = ['install', '--no-save', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
+  const args = [
+    'install',
+    '--no-save',
+    '--ignore-scripts',
+    '--no-audit',
+    '--no-fund',
+    '--loglevel=error',
+  ]
   if (mode === 'run') args.push('--omit=dev')
   const result = runNpm(node, args, { stdio: ['ignore', 'ignore', 'inherit'] })
   if (result.status !== 0) fail('npm install failed.')

@@ -3,6 +3,7 @@ import type { ModelListing, Protocol } from '../../contracts/protocol.ts'
 import { GatewayError, toGatewayError } from '../../errors/gateway-error.ts'
 import { newPublicId } from '../../lib/virtual-key.ts'
 import type { KeyPlan } from '../../plan/gateway-plan.ts'
+import { listModels } from '../../plan/list-models.ts'
 import type { DataPlane } from '../pipeline/data-plane.ts'
 import type { RequestHead } from './request-head.ts'
 import { send, sendJson } from './send.ts'
@@ -75,11 +76,11 @@ function sendModels(request: LocalRequest): void {
   const key = modelsKey(request)
   const plan = dataPlane.plan()
   if (head.path === MODELS_PATH || head.path === `${MODELS_PATH}/`) {
-    const listed = dataPlane.listModels(plan, key).map(toListing)
+    const listed = listModels(plan, key).map(toListing)
     return sendJson(res, 200, protocol.renderModels(listed))
   }
   const id = decodeId(head.path.slice(MODELS_PATH.length + 1))
-  if (!dataPlane.listModels(plan, key).includes(id)) {
+  if (!listModels(plan, key).includes(id)) {
     throw new GatewayError('model_not_found', 'No model with this id is served to this key.')
   }
   sendJson(res, 200, protocol.renderModel(toListing(id)))

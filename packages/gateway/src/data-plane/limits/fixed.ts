@@ -27,17 +27,18 @@ export class FixedMeter implements Meter {
     this.#algorithm = algorithm
   }
 
-  /** A window that lies ahead was saved under a clock that has gone back since; it goes on, unless it is too far off. */
+  /**
+   * A window that lies ahead was saved under a clock that has gone back since. It goes on; when its start is more than a
+   * window away, so that the clock was plainly wrong, what it counted counts for one whole window from now.
+   */
   static restore(algorithm: FixedAlgorithm, saved: SavedMeter): FixedMeter {
     const meter = new FixedMeter(algorithm)
     const startMs = savedNumber(saved.state, 'start_ms')
     const endMs = savedNumber(saved.state, 'end_ms')
     if (saved.nowMs >= endMs) return meter
-    if (startMs - saved.nowMs > longestMs(algorithm.window)) meter.#openWindow(saved.nowMs)
-    else {
-      meter.#startMs = startMs
-      meter.#endMs = endMs
-    }
+    const far = startMs - saved.nowMs > longestMs(algorithm.window)
+    meter.#startMs = far ? saved.nowMs : startMs
+    meter.#endMs = far ? windowEndMs(algorithm.window, saved.nowMs) : endMs
     meter.#extra = savedNumber(saved.state, 'extra')
     meter.#settled = savedNumber(saved.state, 'settled')
     if (saved.chargeOpen) meter.#settled += savedNumber(saved.state, 'open')

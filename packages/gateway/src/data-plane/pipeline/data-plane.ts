@@ -3,7 +3,7 @@ import type { Protocol } from '../../contracts/protocol.ts'
 import type { Recorder } from '../../contracts/recorder.ts'
 import type { TokenCounter } from '../../contracts/tokenizer.ts'
 import type { Clock } from '../../lib/clock.ts'
-import type { GatewayPlan, KeyPlan, ModelPlan } from '../../plan/gateway-plan.ts'
+import type { GatewayPlan, KeyPlan } from '../../plan/gateway-plan.ts'
 import type { UpstreamPools } from '../upstream/pools.ts'
 import type { Watchdog } from '../upstream/watchdog.ts'
 
@@ -14,8 +14,6 @@ export type DataPlane = {
   readonly plan: () => GatewayPlan
   /** Null for an unknown, disabled, expired or revoked key alike. */
   readonly findKey: (secret: string, nowMs: number) => KeyPlan | null
-  readonly resolveModel: (plan: GatewayPlan, key: KeyPlan, name: string) => ModelPlan | null
-  readonly listModels: (plan: GatewayPlan, key: KeyPlan) => readonly string[]
   readonly gate: Gate
   readonly recorder: Recorder
   readonly tokenCounter: TokenCounter

@@ -1,12 +1,14 @@
 import { GatewayError } from '../../errors/gateway-error.ts'
-import type { KeyPlan, PolicyPlan, TargetPlan } from '../../plan/gateway-plan.ts'
+import type { KeyPlan, TargetPlan } from '../../plan/gateway-plan.ts'
+import { targetPermitted } from '../../plan/model-permission.ts'
+import { resolveModel } from '../../plan/resolve-model.ts'
 import { known, type RequestContext, type Terms } from '../pipeline/request-context.ts'
 
 /** Finds the targets that may serve this request, in the order to try them. Throws when none is left. */
 export function resolveRoute(ctx: RequestContext): void {
   const { model: name } = known(ctx.envelope, 'envelope')
   const key = known(ctx.key, 'key')
-  const model = ctx.dataPlane.resolveModel(ctx.plan, key, name)
+  const model = resolveModel(ctx.plan, key, name)
   if (model === null) {
     throw new GatewayError(
       'model_not_found',
@@ -20,7 +22,7 @@ export function resolveRoute(ctx: RequestContext): void {
   ctx.terms = terms
   const { policy } = terms
   const ordered = model.order(Math.random())
-  const allowed = ordered.filter((target) => isAllowed(policy, name, target))
+  const allowed = ordered.filter((target) => targetPermitted(policy, name, target))
   if (allowed.length === 0) {
     throw new GatewayError('model_not_allowed', `This key may not use the model "${name}".`, {
       details: { param: 'model' },
@@ -51,13 +53,6 @@ function termsFor(key: KeyPlan, model: string): Terms {
     if (entry.matches === null || entry.matches(model)) return entry
   }
   return key
-}
-
-/** Allowed by the public name; denied also by the target's own names, so that no other spelling escapes a rule. */
-function isAllowed(policy: PolicyPlan, name: string, target: TargetPlan): boolean {
-  if (policy.modelAllowed !== null && !policy.modelAllowed(name)) return false
-  const denied = policy.modelDenied
-  return denied === null || !(denied(name) || denied(target.id) || denied(target.model))
 }
 
 /** An unpriced model is not free: with a `usd` limit it is refused, unless the policy says otherwise. */

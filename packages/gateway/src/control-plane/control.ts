@@ -1,0 +1,51 @@
+import type { LoadedConfig } from '../config/load-config.ts'
+import type { EventBus } from '../contracts/event.ts'
+import type { Gate } from '../contracts/limit.ts'
+import type { ProviderFacts } from '../contracts/provider.ts'
+import type { LedgerWriter, Store } from '../contracts/store.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { GatewayPlan } from '../plan/gateway-plan.ts'
+import type { KeyRing } from '../plan/key-ring.ts'
+
+/**
+ * What the admin API works on. The server gives it with live parts; the CLI, when no server runs, gives it over the store
+ * alone, so that both go the same way.
+ */
+export type Control = {
+  readonly version: string
+  readonly startedAtMs: number
+  /** False: no server runs, and this process only works on the store. */
+  readonly serving: boolean
+  readonly adminToken: string
+  /** The current hash key, under which new keys are hashed. */
+  readonly hashKey: Buffer | string
+  readonly clock: Clock
+  readonly store: Store
+  readonly ledger: LedgerWriter
+  readonly keyRing: KeyRing
+  readonly gate: Gate
+  readonly events: EventBus
+  readonly catalogue: ReadonlyMap<string, ProviderFacts>
+  readonly config: () => LoadedConfig
+  readonly plan: () => GatewayPlan
+  /** Compiles the configuration and the stored policies anew and swaps them in. Throws `PlanError`; the old plan then stays. */
+  readonly recompile: () => Promise<void>
+  /** Reads the configuration file again. Throws `ConfigError` or `PlanError`; the old plan then stays. */
+  readonly reload: () => Promise<void>
+  /** The body of `GET /admin/v1/stats`. */
+  readonly stats: () => Readonly<Record<string, unknown>>
+  readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>
+  /** Parts that must work before traffic is taken: what is wrong with each, or null. */
+  readonly readiness: () => Readonly<Record<string, string | null>>
+  /** Calls a provider's model list with its credential. Never throws. */
+  readonly testProvider: (name: string) => Promise<ProviderTest>
+}
+
+export type ProviderTest = {
+  readonly provider: string
+  readonly ok: boolean
+  readonly status: number | null
+  readonly latencyMs: number
+  /** What went wrong, for a person; null when all is well. */
+  readonly problem: string | null
+}

@@ -1,0 +1,4 @@
+import { gateContract } from '../../testing/gate-contract.ts'
+import { createMemoryGate } from './memory-gate.ts'
+
+gateContract('memory', createMemoryGate)
