@@ -44,9 +44,12 @@ async function benchLedger(durability: 'process' | 'full', parallel: number): Pr
   const appends = parallel === 1 ? APPENDS / 10 : APPENDS
   async function client(): Promise<void> {
     while (next < appends) {
-      const record = { ...records[next % records.length], id: `rec_${durability}_${next++}` }
+      const record = usageRecord({
+        ...records[next % records.length],
+        id: `rec_${durability}_${next++}`,
+      })
       const startedMs = performance.now()
-      const done = ledger.append({ ...usageRecord(), ...record }, [
+      const done = ledger.append(record, [
         { counterKey: `key:${next % 40}`, state: '{"used":1234567,"start":1750000000000}' },
       ])
       mainMs.push(performance.now() - startedMs)

@@ -225,7 +225,7 @@ export function storeContract(subject: StoreUnderTest): void {
           expect(rows.reduce((sum, row) => sum + row.requests, 0)).toBe(3)
         }
         expect(summary.byModel.map((row) => row.name)).toEqual(['gpt-4o-mini', 'other'])
-        expect(summary.byKey.map((row) => row.name)).toEqual(['key_a', 'key_b', '(none)'])
+        expect(summary.byKey.map((row) => row.name)).toEqual(['key_a', 'key_b', 'none'])
       })
 
       it('sums nothing to zero', async () => {

@@ -1,0 +1,33 @@
+import type { Recorder, Sink } from '../contracts/recorder.ts'
+import type { LedgerWriter } from '../contracts/store.ts'
+import type { UsageRecord } from '../contracts/usage-record.ts'
+
+export type RecorderOptions = {
+  /** Null: the operator runs without a ledger. Then every record counts as written. */
+  readonly ledger: LedgerWriter | null
+  readonly sinks: readonly Sink[]
+  /** Called when a sink throws, which is a defect of the sink; the request goes on. */
+  readonly onSinkError?: (thrown: unknown) => void
+}
+
+/** Fans each record out to the sinks, then hands it to the ledger. Hot: once per request. */
+export function createRecorder({ ledger, sinks, onSinkError }: RecorderOptions): Recorder {
+  function tell(record: UsageRecord): void {
+    for (const sink of sinks) {
+      try {
+        sink(record)
+      } catch (thrown) {
+        onSinkError?.(thrown)
+      }
+    }
+  }
+  return {
+    record(record, counters) {
+      tell(record)
+      return ledger === null ? WRITTEN : ledger.append(record, counters)
+    },
+    healthy: () => ledger === null || ledger.healthy(),
+  }
+}
+
+const WRITTEN = Promise.resolve()
