@@ -68,12 +68,15 @@ export function configSchema(sources: SecretSources): z.ZodType<ParsedConfig> {
   })
 }
 
-/** JSON Schema (2020-12) of tollgate.yaml, for editors. */
+/** JSON Schema (2020-12) of tollgate.yaml, for editors. No section is required. */
 export function configJsonSchema(): Readonly<Record<string, unknown>> {
-  return z.toJSONSchema(configSchema({ env: {}, folder: '/' }), {
+  const schema: Record<string, unknown> = z.toJSONSchema(configSchema({ env: {}, folder: '/' }), {
     io: 'input',
     unrepresentable: 'any',
+    reused: 'ref',
   })
+  delete schema['required']
+  return schema
 }
 
 /** An object whose members all have defaults, and which may itself be left out. */

@@ -84,21 +84,23 @@ function findingsOf(issue: Issue, parent: readonly PathSegment[]): readonly Find
   return [{ path, message: issue.message, onKey: false, secret }]
 }
 
-/** Of the alternatives, the one whose type fits is the one that was meant. */
-function unionFindings(
-  issue: Extract<Issue, { code: 'invalid_union' }>,
-  path: readonly PathSegment[],
-): readonly Finding[] {
-  const meant = issue.errors.find(
-    (branch) => !branch.some((inner) => inner.path.length === 0 && inner.code === 'invalid_type'),
-  )
+type UnionIssue = Extract<Issue, { code: 'invalid_union' }>
+
+/** Of the alternatives, the one that was meant: where something deeper is wrong, else where at least the type fits. */
+function unionFindings(issue: UnionIssue, path: readonly PathSegment[]): readonly Finding[] {
+  const meant =
+    issue.errors.find((branch) => branch.every((inner) => inner.path.length > 0)) ??
+    issue.errors.find((branch) => branch.every((inner) => wantedTypes(inner).length === 0))
   if (meant !== undefined) return meant.flatMap((inner) => findingsOf(inner, path))
-  const wanted = issue.errors.flatMap((branch) =>
-    branch.flatMap((inner) =>
-      inner.code === 'invalid_type' && inner.path.length === 0 ? [typeName(inner.expected)] : [],
-    ),
-  )
-  return [finding(path, `expected ${[...new Set(wanted)].join(' or ')}`, false)]
+  const wanted = new Set(issue.errors.flat().flatMap(wantedTypes))
+  return [finding(path, `expected ${[...wanted].join(' or ')}`, false)]
+}
+
+/** The types that the value itself should have had; empty when its type is not what is wrong. */
+function wantedTypes(issue: Issue): readonly string[] {
+  if (issue.path.length > 0) return []
+  if (issue.code === 'invalid_type') return [typeName(issue.expected)]
+  return issue.code === 'invalid_union' ? issue.errors.flat().flatMap(wantedTypes) : []
 }
 
 function finding(path: readonly PathSegment[], message: string, onKey: boolean): Finding {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { KeyRecord } from '../contracts/key.ts'
 import { checkKey, compileKey } from './compile-key.ts'
 import { explainPolicy } from './explain-policy.ts'
 import { testKey, testPlan } from './testing/plan-fixtures.ts'
@@ -102,7 +103,6 @@ describe('compileKey', () => {
       }),
       testPlan({}).policies,
     )
-    const ms = (value: number, text: string) => ({ kind: 'duration', ms: value, text })
     const month = { kind: 'months', months: 1, text: '1mo' }
     expect(
       key.policy.limits.map(({ id, scope, unit, algorithm }) => [id, scope, unit, algorithm]),
@@ -267,12 +267,10 @@ describe('checkKey', () => {
         },
       },
     }).policies
-    const record = (policy: Record<string, unknown>) =>
-      testKey({ subject: { team: 't', rolegroup: null, role: null, user: null }, policy })
     expect(
-      checkKey(record({ max_output_tokens: 80, limits: [{ ...rpm, amount: 50 }] }), chain),
+      checkKey(inTeam({ max_output_tokens: 80, limits: [{ ...rpm, amount: 50 }] }), chain),
     ).toEqual([])
-    const tooFar = record({ max_output_tokens: 101, limits: [{ ...rpm, amount: 61 }] })
+    const tooFar = inTeam({ max_output_tokens: 101, limits: [{ ...rpm, amount: 61 }] })
     expect(checkKey(tooFar, chain).map(({ field }) => field)).toEqual([
       'limits.key-rpm',
       'max_output_tokens',
@@ -316,3 +314,11 @@ describe('explainPolicy', () => {
     ])
   })
 })
+
+function ms(value: number, text: string): Record<string, unknown> {
+  return { kind: 'duration', ms: value, text }
+}
+
+function inTeam(policy: Record<string, unknown>): KeyRecord {
+  return testKey({ subject: { team: 't', rolegroup: null, role: null, user: null }, policy })
+}

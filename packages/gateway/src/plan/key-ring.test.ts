@@ -97,16 +97,8 @@ describe('KeyRing', () => {
 
 describe('configKeyRecords', () => {
   it('gives keys of the file an id that stays when the secret changes', () => {
-    const records = (hash: string) =>
-      configKeyRecords(
-        testConfig({
-          virtual_keys: [
-            { name: 'ci', hash, subject: { team: 't' }, expires: '2030-01-01T00:00:00Z' },
-          ],
-        }),
-      )
-    const [one] = records('a'.repeat(64))
-    const [two] = records('b'.repeat(64))
+    const [one] = fromConfig('a'.repeat(64))
+    const [two] = fromConfig('b'.repeat(64))
     expect(one).toMatchObject({
       name: 'ci',
       createdBy: 'config',
@@ -116,3 +108,8 @@ describe('configKeyRecords', () => {
     expect(two?.id).toBe(one?.id)
   })
 })
+
+function fromConfig(hash: string): readonly KeyRecord[] {
+  const key = { name: 'ci', hash, subject: { team: 't' }, expires: '2030-01-01T00:00:00Z' }
+  return configKeyRecords(testConfig({ virtual_keys: [key] }))
+}

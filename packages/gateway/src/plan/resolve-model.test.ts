@@ -78,10 +78,12 @@ describe('resolveModel', () => {
 
 describe('listModels', () => {
   it('lists what the key may use', () => {
-    const list = (policy: Record<string, unknown>) =>
-      listModels(PLAN, compileKey(testKey({ policy }), PLAN.policies))
     expect(list({})).toEqual(['a/b', 'acme/acme-1', 'fast'])
     expect(list({ models: ['fast'] })).toEqual(['fast'])
     expect(list({ models: { deny: ['small', 'acme-1'] } })).toEqual(['a/b'])
   })
 })
+
+function list(policy: Record<string, unknown>): readonly string[] {
+  return listModels(PLAN, compileKey(testKey({ policy }), PLAN.policies))
+}
