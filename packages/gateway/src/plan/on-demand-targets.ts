@@ -9,6 +9,12 @@ export function createOnDemandTargets(
   catalogue: CatalogueOf,
 ): OnDemandTargets {
   const kept = new Map<string, TargetPlan>()
+  const listed = new Map<string, ReadonlySet<string>>()
+  const listOf = (name: string): ReadonlySet<string> => {
+    const known = listed.get(name) ?? new Set(catalogue.models.modelsOf(catalogue.idOf(name)))
+    listed.set(name, known)
+    return known
+  }
   return {
     target(provider, model) {
       const id = `${provider.name}/${model}`
@@ -19,10 +25,12 @@ export function createOnDemandTargets(
       kept.set(id, target)
       return target
     },
+    /** A listed id counts before one that is only understood, because the sandbox understands every name. */
     providersKnowing(model) {
-      return [...providers.keys()].filter(
-        (name) => catalogue.models.find(catalogue.idOf(name), model) !== null,
-      )
+      const names = [...providers.keys()]
+      const exact = names.filter((name) => listOf(name).has(model))
+      if (exact.length > 0) return exact
+      return names.filter((name) => catalogue.models.find(catalogue.idOf(name), model) !== null)
     },
     modelsOf(provider) {
       return catalogue.models.modelsOf(catalogue.idOf(provider.name))

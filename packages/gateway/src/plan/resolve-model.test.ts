@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { compileKey } from './compile-key.ts'
 import { listModels } from './list-models.ts'
 import { resolveModel } from './resolve-model.ts'
-import { testKey, testPlan } from './testing/plan-fixtures.ts'
+import type { ModelCatalogue } from '../contracts/catalogue.ts'
+import { KNOWN_MODEL, MODELS, testKey, testPlan } from './testing/plan-fixtures.ts'
 
 const LOCAL = { protocol: 'openai-chat', base_url: 'http://127.0.0.1:1', credential: 'none' }
 const PLAN = testPlan({
@@ -73,6 +74,22 @@ describe('resolveModel', () => {
       150_000,
     )
     expect(resolveModel(PLAN, key, 'acme/x')?.targets[0]?.price).toBeNull()
+  })
+})
+
+describe('a provider that understands every name', () => {
+  const every: ModelCatalogue = {
+    find: (provider, model) =>
+      provider === 'regional' ? KNOWN_MODEL : MODELS.find(provider, model),
+    modelsOf: (provider) => MODELS.modelsOf(provider),
+  }
+  const params = { resource: 'a', region: 'b' }
+  const plan = testPlan({ providers: { acme: {}, regional: { params } } }, { models: every })
+  const key = compileKey(testKey(), plan.policies)
+
+  it('gives way to the one that lists it, and serves the rest', () => {
+    expect(resolveModel(plan, key, 'acme-1')?.targets[0]?.id).toBe('acme/acme-1')
+    expect(resolveModel(plan, key, 'other')?.targets[0]?.id).toBe('regional/other')
   })
 })
 
