@@ -4,38 +4,36 @@ import { type Meter, type SavedMeter, savedNumber, type Taken } from './meter.ts
 export type BucketAlgorithm = Extract<LimitAlgorithm, { kind: 'bucket' }>
 
 const MS_PER_SEC = 1000
-const FINEST_REFILL = 1e9
-/** Products of a capacity and the time scale stay well below 2^53. */
-const LARGEST_PRODUCT = 2 ** 51
+const FINEST_PARTS = 1e9
+/** A whole bucket in parts stays well below 2^53, so that debt fits too. */
+const LARGEST_CAPACITY = 2 ** 51
 
 /**
  * A token bucket whose past can be corrected: when a reservation is settled at less, the bucket is at once where it would
  * be had it been charged the lesser amount from the start.
  *
  * Why that matters: a bucket that refills while a reservation is open and then simply adds back what was not used could
- * hand out more than its capacity in one instant. The missing units are therefore kept in layers, one per span of time
+ * hand out more than its capacity in one instant. What is missing is therefore kept in layers, one per span of time
  * between open reservations. Refill fills the newest layer first. A give-back reaches only the layers at or before its
  * own reservation; what is left of it after that would have overflowed, and is dropped.
  *
- * There are at most as many layers as open reservations, plus one. Refill is counted in whole units with an exact
- * remainder; a rate finer than the time scale is rounded down.
+ * There are at most as many layers as open reservations, plus one. They are counted in parts of a unit, fine enough for
+ * one millisecond's refill to be a whole number of parts; a rate that is finer still is rounded down.
  */
 export class BucketMeter implements Meter {
   readonly kind = 'bucket'
   #capacity: number
   #refillPerSec: number
-  /** Refill is `#numerator / #denominator` units per ms. */
-  #numerator = 0
-  #denominator = 1
+  #partsPerUnit = MS_PER_SEC
+  #partsPerMs = 0
   #atMs: number
-  /** Refill earned and not yet a whole unit, in `1 / #denominator` units. */
-  #remainder = 0
   /** Ascending tickets from which each layer counts; the three arrays belong together. */
   readonly #tickets: number[] = []
-  /** Units missing, per layer; all above 0. */
+  /** Parts missing, per layer; all above 0. */
   readonly #missingIn: number[] = []
   /** Open reservations whose ticket lies in the layer. */
   readonly #openIn: number[] = []
+  /** Parts. */
   #missing = 0
   #lastTicket = 0
   #reserved = 0
@@ -51,19 +49,18 @@ export class BucketMeter implements Meter {
   static restore(algorithm: BucketAlgorithm, saved: SavedMeter): BucketMeter {
     const atMs = Math.min(savedNumber(saved.state, 'at_ms'), saved.nowMs)
     const meter = new BucketMeter(algorithm, atMs)
-    const missing = savedNumber(saved.state, 'missing')
     const forgotten = saved.chargeOpen ? 0 : savedNumber(saved.state, 'open')
-    if (missing > forgotten) meter.#charge(missing - forgotten, 0)
+    const missing = savedNumber(saved.state, 'missing') - forgotten
+    if (missing > 0) meter.#charge(Math.ceil(missing * meter.#partsPerUnit), 0)
     return meter
   }
 
   adopt(algorithm: LimitAlgorithm): boolean {
     if (algorithm.kind !== 'bucket') return false
-    if (algorithm.capacity === this.#capacity && algorithm.refillPerSec === this.#refillPerSec) {
-      return true
-    }
-    this.#capacity = algorithm.capacity
-    this.#refillPerSec = algorithm.refillPerSec
+    const { capacity, refillPerSec } = algorithm
+    if (capacity === this.#capacity && refillPerSec === this.#refillPerSec) return true
+    this.#capacity = capacity
+    this.#refillPerSec = refillPerSec
     this.#setRate()
     return true
   }
@@ -74,25 +71,25 @@ export class BucketMeter implements Meter {
 
   freeAt(nowMs: number): number {
     this.#refill(nowMs)
-    return this.#capacity - this.#missing
+    return this.#capacity - this.#missingUnits()
   }
 
   settledAt(nowMs: number): number {
     this.#refill(nowMs)
-    return Math.max(0, this.#missing - this.#reserved)
+    return Math.max(0, this.#missingUnits() - this.#reserved)
   }
 
   /** Of what is open, only what the refill has not yet covered still counts. */
   reservedAt(nowMs: number): number {
     this.#refill(nowMs)
-    return Math.min(this.#missing, this.#reserved)
+    return Math.min(this.#missingUnits(), this.#reserved)
   }
 
   take(amount: number, nowMs: number): number {
     this.#refill(nowMs)
     this.#open += 1
     this.#reserved += amount
-    return this.#charge(amount, 1)
+    return this.#charge(amount * this.#partsPerUnit, 1)
   }
 
   /** More than taken is charged now, in full. */
@@ -103,15 +100,17 @@ export class BucketMeter implements Meter {
     const index = this.#layerOf(taken.ticket)
     if (index >= 0) {
       this.#openIn[index] = (this.#openIn[index] ?? 0) - 1
-      this.#giveBack(index, taken.amount - usedAmount)
+      this.#giveBack(index, (taken.amount - usedAmount) * this.#partsPerUnit)
     }
-    if (usedAmount > taken.amount) this.#charge(usedAmount - taken.amount, 0)
+    if (usedAmount > taken.amount) {
+      this.#charge((usedAmount - taken.amount) * this.#partsPerUnit, 0)
+    }
   }
 
   waitMs(need: number, nowMs: number): number | null {
-    const short = need - this.freeAt(nowMs)
-    if (short <= 0) return 0
-    return need > this.#capacity ? null : this.#refillMs(short)
+    if (need <= this.freeAt(nowMs)) return 0
+    if (need > this.#capacity) return null
+    return this.#refillMs(this.#missing - (this.#capacity - need) * this.#partsPerUnit)
   }
 
   endsAtMs(nowMs: number): number | null {
@@ -132,64 +131,71 @@ export class BucketMeter implements Meter {
 
   /** What is open goes on counting, as the oldest layer. */
   reset(nowMs: number): void {
-    const reserved = this.reservedAt(nowMs)
+    this.#refill(nowMs)
+    const missing = Math.min(this.#missing, this.#reserved * this.#partsPerUnit)
     this.#clear()
-    if (reserved === 0) return
-    this.#push(0, reserved, this.#open)
-    this.#missing = reserved
+    if (missing === 0) return
+    this.#push(0, missing, this.#open)
+    this.#missing = missing
   }
 
   /** A bucket never holds more than its capacity, so an allowance above that is lost. */
   grant(extra: number, nowMs: number): void {
     this.#refill(nowMs)
-    this.#fill(extra)
+    this.#fill(extra * this.#partsPerUnit)
   }
 
   /** Ms in which an empty bucket fills. */
   windowMs(): number {
-    return this.#numerator === 0
-      ? Infinity
-      : Math.ceil((this.#capacity * this.#denominator) / this.#numerator)
+    return this.#refillMs(this.#capacity * this.#partsPerUnit) ?? Infinity
   }
 
   save(nowMs: number): Readonly<Record<string, unknown>> {
-    this.#refill(nowMs)
-    return { at_ms: nowMs, missing: this.#missing, open: Math.min(this.#missing, this.#reserved) }
+    const open = this.reservedAt(nowMs)
+    return { at_ms: nowMs, missing: this.#missing / this.#partsPerUnit, open }
   }
 
   #setRate(): void {
-    let scale = FINEST_REFILL
-    while (scale > 1 && this.#capacity * MS_PER_SEC * scale > LARGEST_PRODUCT) scale /= 10
+    let scale = FINEST_PARTS
+    while (scale > 1 && this.#capacity * MS_PER_SEC * scale > LARGEST_CAPACITY) scale /= 10
     // The tolerance keeps 0.29 × 100 at 29.
-    this.#numerator = Math.floor(this.#refillPerSec * scale * (1 + Number.EPSILON))
-    this.#denominator = MS_PER_SEC * scale
-    this.#remainder = 0
+    this.#partsPerMs = Math.floor(this.#refillPerSec * scale * (1 + Number.EPSILON))
+    this.#rescale(MS_PER_SEC * scale)
+  }
+
+  #rescale(partsPerUnit: number): void {
+    const factor = partsPerUnit / this.#partsPerUnit
+    this.#partsPerUnit = partsPerUnit
+    if (factor === 1) return
+    this.#missing = 0
+    for (let layer = 0; layer < this.#missingIn.length; layer++) {
+      const missing = Math.ceil((this.#missingIn[layer] ?? 0) * factor)
+      this.#missingIn[layer] = missing
+      this.#missing += missing
+    }
+  }
+
+  #missingUnits(): number {
+    return Math.ceil(this.#missing / this.#partsPerUnit)
   }
 
   #refill(nowMs: number): void {
-    const earned = this.#remainder + (nowMs - this.#atMs) * this.#numerator
+    if (this.#missing > 0) this.#fill((nowMs - this.#atMs) * this.#partsPerMs)
     this.#atMs = nowMs
-    if (this.#missing === 0 || earned < this.#denominator) {
-      this.#remainder = this.#missing === 0 ? 0 : earned
-      return
-    }
-    const units = Math.floor(earned / this.#denominator)
-    this.#remainder = earned - units * this.#denominator
-    this.#fill(units)
   }
 
-  #refillMs(units: number): number | null {
-    if (this.#numerator === 0) return null
-    return Math.ceil((units * this.#denominator - this.#remainder) / this.#numerator)
+  /** Null: never. */
+  #refillMs(parts: number): number | null {
+    return this.#partsPerMs === 0 ? null : Math.ceil(parts / this.#partsPerMs)
   }
 
-  #fill(units: number): void {
-    if (units >= this.#missing) {
+  #fill(parts: number): void {
+    if (parts >= this.#missing) {
       this.#clear()
       return
     }
-    this.#missing -= units
-    let left = units
+    this.#missing -= parts
+    let left = parts
     while (left > 0) {
       const newest = this.#missingIn.length - 1
       const missing = this.#missingIn[newest] ?? 0
@@ -203,20 +209,20 @@ export class BucketMeter implements Meter {
   }
 
   /** Returns the ticket. The newest layer is widened when nothing open tells it from a new one. */
-  #charge(amount: number, open: number): number {
+  #charge(parts: number, open: number): number {
     this.#lastTicket += 1
     const newest = this.#missingIn.length - 1
-    this.#missing += amount
-    if (newest >= 0 && (this.#openIn[newest] === 0 || amount === 0)) {
-      if (amount > 0) this.#tickets[newest] = this.#lastTicket
-      this.#missingIn[newest] = (this.#missingIn[newest] ?? 0) + amount
+    this.#missing += parts
+    if (newest >= 0 && (parts === 0 || this.#openIn[newest] === 0)) {
+      if (parts > 0) this.#tickets[newest] = this.#lastTicket
+      this.#missingIn[newest] = (this.#missingIn[newest] ?? 0) + parts
       this.#openIn[newest] = (this.#openIn[newest] ?? 0) + open
-    } else if (amount > 0) this.#push(this.#lastTicket, amount, open)
+    } else if (parts > 0) this.#push(this.#lastTicket, parts, open)
     return this.#lastTicket
   }
 
-  #giveBack(index: number, amount: number): void {
-    let left = amount
+  #giveBack(index: number, parts: number): void {
+    let left = parts
     let layer = index
     while (left > 0 && layer >= 0) {
       const missing = this.#missingIn[layer] ?? 0
@@ -224,13 +230,10 @@ export class BucketMeter implements Meter {
       left -= back
       this.#missing -= back
       this.#missingIn[layer] = missing - back
-      if (back === missing) {
-        this.#remove(layer)
-        layer -= 1
-      }
+      if (back < missing) break
+      this.#remove(layer)
+      layer -= 1
     }
-    // The bucket was full for a while after all, and a full bucket earns nothing.
-    if (layer < 0) this.#remainder = 0
     this.#mergeIfClosed(layer)
   }
 
@@ -278,6 +281,5 @@ export class BucketMeter implements Meter {
     this.#missingIn.length = 0
     this.#openIn.length = 0
     this.#missing = 0
-    this.#remainder = 0
   }
 }

@@ -45,6 +45,7 @@ class MemoryGate implements Gate {
   readonly #chargeOpen: boolean
   readonly #counters = new Counters()
   #lastId = 0
+  #open = 0
 
   constructor(options: MemoryGateOptions) {
     this.#clock = new GateClock(options.clock)
@@ -81,6 +82,7 @@ class MemoryGate implements Gate {
     const shrunk = outputTokens < demand.outputTokens
     const grant: Grant = { outputTokens, shrunk, excused: excused ?? NOTHING_EXCUSED }
     this.#lastId += 1
+    this.#open += 1
     return { ok: true, reservation: new OpenReservation(this.#lastId, grant, holds) }
   }
 
@@ -88,6 +90,7 @@ class MemoryGate implements Gate {
   settle(reservation: Reservation, actual: Actual): void {
     const open = asOpenReservation(reservation)
     if (!open.close()) return
+    this.#open -= 1
     const nowMs = this.#clock.nowMs()
     for (const hold of open.holds) {
       const { meter, limit, outputs } = hold.counter
@@ -101,6 +104,7 @@ class MemoryGate implements Gate {
   release(reservation: Reservation): void {
     const open = asOpenReservation(reservation)
     if (!open.close()) return
+    this.#open -= 1
     const nowMs = this.#clock.nowMs()
     for (const hold of open.holds) hold.counter.meter.close(hold, 0, nowMs)
   }
@@ -135,6 +139,10 @@ class MemoryGate implements Gate {
       if (!counter.meter.idleAt(nowMs)) views.push(counter.viewAt(this.#clock))
     }
     return views
+  }
+
+  openReservations(): number {
+    return this.#open
   }
 
   reset(limitId: string, value: string | null): readonly CounterState[] {
