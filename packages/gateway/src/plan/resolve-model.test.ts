@@ -95,7 +95,10 @@ describe('a provider that understands every name', () => {
 
 describe('listModels', () => {
   it('lists what the key may use', () => {
-    expect(list({})).toEqual(['a/b', 'acme/acme-1', 'fast'])
+    expect(list({})).toEqual(['a/b', 'acme-1', 'fast'])
+    expect(list({ models: ['acme-*'] })).toEqual(['acme-1'])
+    expect(list({ models: ['acme/*'] })).toEqual(['acme/acme-1'])
+    expect(list({ default_provider: 'local' })).toEqual(['a/b', 'acme/acme-1', 'fast'])
     expect(list({ models: ['fast'] })).toEqual(['fast'])
     expect(list({ models: { deny: ['small', 'acme-1'] } })).toEqual(['a/b'])
   })
