@@ -1,6 +1,6 @@
 import { destination, pino, stdTimeFunctions } from 'pino'
 import type { Logger, LogLevel } from '../contracts/logger.ts'
-import { prettyLine } from './pretty-line.ts'
+import { escapeUnsafe, prettyLine } from './pretty-line.ts'
 import { redactFields } from './redact-fields.ts'
 import type { SecretRegistry } from './secret-registry.ts'
 
@@ -47,8 +47,9 @@ export function createLogger(options: LogOptions): RootLogger {
       : { write: options.write, flush() {}, hasten() {} }
   const pretty = options.format === 'pretty'
   const write = (line: string): void => {
-    const clean = options.secrets.redact(line)
-    output.write(pretty ? prettyLine(clean) : clean)
+    // The line's own end is the one control character that stays.
+    const clean = escapeUnsafe(options.secrets.redact(line.slice(0, -1)))
+    output.write(pretty ? prettyLine(clean) : `${clean}\n`)
   }
   const sink = pino(
     {

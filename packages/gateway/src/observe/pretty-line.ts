@@ -22,7 +22,8 @@ function plainValue(value: unknown): string {
   return escapeUnsafe(JSON.stringify(value))
 }
 
-function escapeUnsafe(text: string): string {
+/** Inside JSON strings this is what JSON itself would write. */
+export function escapeUnsafe(text: string): string {
   return text.replaceAll(UNSAFE, (character) => {
     return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
   })

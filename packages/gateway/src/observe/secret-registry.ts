@@ -9,9 +9,9 @@ const VIRTUAL_KEY = /tkn_[0-9A-Za-z]{8,}/y
 
 export type SecretRegistry = {
   /** From now on the value is redacted in raw, JSON, base64, hex and URL-encoded form. */
-  add(secret: string): void
+  readonly add: (secret: string) => void
   /** The text without any registered value and without anything that looks like a virtual key. */
-  redact(text: string): string
+  readonly redact: (text: string) => string
 }
 
 /**

@@ -26,10 +26,10 @@ export type PrometheusOptions = {
 export type PrometheusExporter = {
   readonly sink: Sink
   readonly contentType: string
-  render(): Promise<string>
-  countConfigReload(result: 'applied' | 'rejected'): void
+  readonly render: () => Promise<string>
+  readonly countConfigReload: (result: 'applied' | 'rejected') => void
   /** Events dropped for a slow reader of the event stream. */
-  countDroppedEvents(count: number): void
+  readonly countDroppedEvents: (count: number) => void
 }
 
 /**
