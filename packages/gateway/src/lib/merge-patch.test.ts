@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { isRecord } from './is-record.ts'
 import { mergePatch } from './merge-patch.ts'
 
-/** RFC 7396, Appendix A (read 2025-06-01): original, patch, result. */
+/** The cases of RFC 7396, Appendix A: original, patch, result. */
 const CASES: readonly (readonly [unknown, unknown, unknown])[] = [
   [{ a: 'b' }, { a: 'c' }, { a: 'c' }],
   [{ a: 'b' }, { b: 'c' }, { a: 'b', b: 'c' }],

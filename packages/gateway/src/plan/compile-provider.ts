@@ -156,7 +156,7 @@ const PROTOCOL_AUTH: ReadonlyMap<string, AuthStyle> = new Map([
   ['anthropic-messages', { kind: 'header', name: 'x-api-key' }],
   ['gemini', { kind: 'header', name: 'x-goog-api-key' }],
 ])
-/** The version that every Messages request must name. Source: docs.anthropic.com/en/api/versioning (read 2025-06-01). */
+/** Every Messages request must name a version; the same one as in the catalogue (providers/anthropic), with its source. */
 const PROTOCOL_HEADERS: ReadonlyMap<string, Readonly<Record<string, string>>> = new Map([
   ['anthropic-messages', { 'anthropic-version': '2023-06-01' }],
 ])
