@@ -107,6 +107,18 @@ export function gateContract(name: string, makeGate: MakeGate): void {
         },
       )
 
+      it('does not hand out a bucket twice when a reservation comes back after the refill', async () => {
+        const { gate, clock } = await start()
+        const charges = [chargeOf(limitOf(bucket(100, 100)))]
+        const first = admitted(await gate.reserve(charges, demandFor(100)))
+        clock.advance(1_000)
+        const second = admitted(await gate.reserve(charges, demandFor(100)))
+        await gate.release(first)
+        expect(refused(await gate.reserve(charges, demandFor(1))).retryAfterMs).toBe(10)
+        await gate.release(second)
+        admitted(await gate.reserve(charges, demandFor(100)))
+      })
+
       it('counts requests in flight, whatever they use', async () => {
         const { gate } = await start()
         const charges = [chargeOf(limitOf(concurrent(2), { unit: 'concurrent' }))]
@@ -226,6 +238,18 @@ export function gateContract(name: string, makeGate: MakeGate): void {
           await gate.reserve([chargeOf(limit), chargeOf(limit)], demandFor(10)),
         )
         expect(await gate.statesOf(reservation)).toMatchObject([{ reserved: 10 }])
+      })
+
+      it('holds a shared counter to each policy: its amount, its mode', async () => {
+        const { gate } = await start()
+        const strict = [chargeOf(limitOf(lifetime(10), { id: 'shared' }))]
+        const loose = [chargeOf(limitOf(lifetime(20), { id: 'shared' }))]
+        const watching = [chargeOf(limitOf(lifetime(5), { id: 'shared', mode: 'shadow' }))]
+        const seen = admitted(await gate.reserve(watching, demandFor(8)))
+        expect((await gate.reserve(strict, demandFor(3))).ok).toBe(false)
+        admitted(await gate.reserve(loose, demandFor(12)))
+        expect((await gate.reserve([...loose, ...strict], demandFor(1))).ok).toBe(false)
+        expect(await gate.statesOf(seen)).toEqual([])
       })
 
       it('keeps the values of a scope apart', async () => {

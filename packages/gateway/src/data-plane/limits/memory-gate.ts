@@ -64,8 +64,7 @@ class MemoryGate implements Gate {
     let excused: Refusal[] | null = null
     for (const charge of charges) {
       const counter = this.#counters.of(charge, nowMs)
-      if (isHeld(holds, counter)) continue
-      holds.push(new Hold(counter))
+      if (!isHeld(holds, counter)) holds.push(new Hold(counter))
       const short = shortageOf(counter, demand, nowMs)
       if (short === null) continue
       const enforced = charge.limit.mode === 'enforce'
@@ -111,8 +110,8 @@ class MemoryGate implements Gate {
 
   statesOf(reservation: Reservation): readonly LimitState[] {
     const states: LimitState[] = []
-    for (const { counter } of asOpenReservation(reservation).holds) {
-      if (counter.limit.mode === 'enforce') states.push(counter.stateAt(this.#clock))
+    for (const { counter, limit } of asOpenReservation(reservation).holds) {
+      if (limit.mode === 'enforce') states.push(counter.stateAt(this.#clock))
     }
     return states
   }
@@ -173,7 +172,7 @@ class MemoryGate implements Gate {
   }
 }
 
-/** A counter that is named twice is still one counter, and one request. */
+/** A counter that is named twice must pass twice, but the request is charged once. */
 function isHeld(holds: readonly Hold[], counter: Counter): boolean {
   for (const hold of holds) if (hold.counter === counter) return true
   return false

@@ -1,15 +1,18 @@
-import type { Refusal, Reservation } from '../../contracts/limit.ts'
+import type { LimitPlan, Refusal, Reservation } from '../../contracts/limit.ts'
 import type { Counter } from './counter.ts'
 import type { Taken } from './meter.ts'
 
 /** What one request holds of one counter. */
 export class Hold implements Taken {
   readonly counter: Counter
+  /** As the request's policy has it; another policy may share the counter. */
+  readonly limit: LimitPlan
   ticket = 0
   amount = 0
 
   constructor(counter: Counter) {
     this.counter = counter
+    this.limit = counter.limit
   }
 }
 
