@@ -169,6 +169,8 @@ export type Gate = {
   durableStatesOf(reservation: Reservation): readonly CounterState[]
   restore(states: readonly CounterState[]): void
   list(): readonly CounterView[]
+  /** Reservations that are neither settled nor released. */
+  openReservations(): number
   /** Sets the used amount to zero. `value` null: every counter of the limit. Returns the counters changed. */
   reset(limitId: string, value: string | null): readonly CounterState[]
   /** Adds an extra allowance (in the limit's unit) to the current window. Returns the counters changed. */

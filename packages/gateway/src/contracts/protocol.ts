@@ -67,8 +67,8 @@ export type ProtocolEndpoint = {
   readonly billed: boolean
   /** Throws `malformed_json` or `invalid_request`. Hot. */
   readEnvelope(body: Buffer): Envelope
-  /** `body` has passed `readEnvelope`. Lists every text that the model will read. */
-  readInput(body: Buffer, model: string): InputParts
+  /** Every text of the request that the model will read. */
+  readInput(envelope: Envelope): InputParts
   renameModel(envelope: Envelope, model: string): ByteEdit
   /** Puts an output cap on the request, by the member that the provider knows (null: the protocol's own). */
   capOutput(envelope: Envelope, tokens: number, member: string | null): readonly ByteEdit[]

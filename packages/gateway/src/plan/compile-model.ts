@@ -51,6 +51,7 @@ export function compileTarget(
     contextTokens,
     maxOutputTokens:
       maxOutputTokens ?? Math.min(DEFAULT_MAX_OUTPUT_TOKENS, contextTokens ?? Infinity),
+    maxOutputAssumed: maxOutputTokens === null,
     tokenizer,
   }
 }

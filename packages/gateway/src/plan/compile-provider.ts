@@ -54,12 +54,18 @@ export function compileProvider(
 
 type Behaviour = Pick<
   ProviderPlan,
-  'outputCapMember' | 'allowPrivate' | 'onClientAbort' | 'drainCapMs' | 'timeouts'
+  | 'outputCapMember'
+  | 'refusesUsageOption'
+  | 'allowPrivate'
+  | 'onClientAbort'
+  | 'drainCapMs'
+  | 'timeouts'
 >
 
 function behaviourOf(config: ProviderConfig, facts: ProviderFacts | null): Behaviour {
   return {
     outputCapMember: config.output_cap_member ?? facts?.outputCapMember ?? null,
+    refusesUsageOption: facts?.refusesUsageOption ?? false,
     allowPrivate: config.allow_private ?? facts?.allowPrivate ?? false,
     onClientAbort: config.on_client_abort ?? facts?.onClientAbort ?? 'abort',
     drainCapMs: parseDurationMs(config.drain_cap ?? DEFAULT_DRAIN_CAP),

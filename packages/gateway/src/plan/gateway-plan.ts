@@ -74,6 +74,8 @@ export type ProviderPlan = {
   readonly onClientAbort: 'abort' | 'drain'
   /** Null: the protocol's own. */
   readonly outputCapMember: string | null
+  /** The vendor answers an error to `stream_options`, so usage cannot be asked for. */
+  readonly refusesUsageOption: boolean
   /** With `drain`: how long, at most. */
   readonly drainCapMs: number
   readonly timeouts: Timeouts
@@ -97,6 +99,8 @@ export type TargetPlan = {
   readonly price: Price | null
   readonly contextTokens: number | null
   readonly maxOutputTokens: number
+  /** Nobody states the maximum: the assumed one holds only if it is sent as a cap. */
+  readonly maxOutputAssumed: boolean
   /** The exact tokenizer of this model; null: none is known, and bytes are the bound. */
   readonly tokenizer: 'o200k_base' | 'cl100k_base' | null
 }

@@ -91,7 +91,11 @@ class Front {
       return this.refuseEarly(req, res, error, served)
     }
     const ctx = this.born(head, served, { receivedAtMs, peer: req.socket.remoteAddress })
-    res.on('close', () => onClose(ctx, res))
+    this.dataPlane.load.inFlight++
+    res.on('close', () => {
+      this.dataPlane.load.inFlight--
+      onClose(ctx, res)
+    })
     try {
       authenticate(ctx)
       await this.receive(ctx, req, waits ? res : null)

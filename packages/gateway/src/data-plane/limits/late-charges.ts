@@ -95,5 +95,8 @@ function headerValue(ctx: RequestContext, scope: string): string | null {
 
 function tagValue(ctx: RequestContext, tag: string): string | null {
   const { record } = known(ctx.key, 'key')
-  return record.metadata[tag] ?? known(ctx.terms, 'terms').policy.metadata[tag] ?? null
+  for (const tags of [record.metadata, known(ctx.terms, 'terms').policy.metadata]) {
+    if (Object.hasOwn(tags, tag)) return tags[tag] ?? null
+  }
+  return null
 }

@@ -20,6 +20,8 @@ export type DataPlane = {
   readonly pools: UpstreamPools
   readonly watchdog: Watchdog
   readonly clock: Clock
+  /** Counted by the listener, read by metrics and shutdown. */
+  readonly load: { inFlight: number }
   readonly onError: (error: unknown, requestId: string) => void
   readonly onRefusal: (refusal: RefusalNotice) => void
   /** Liveness parts of `/health/ready`; each says what is wrong, or null. */

@@ -52,13 +52,15 @@ function mustCount(ctx: RequestContext, terms: Terms): boolean {
 
 function reserve(ctx: RequestContext, terms: Terms, inputTokens: number): void {
   checkInput(terms, inputTokens)
-  const demand = mustCount(ctx, terms) ? worstCase(ctx, inputTokens) : NOTHING
+  const counts = mustCount(ctx, terms)
+  if (counts) capAssumed(ctx)
+  const demand = counts ? worstCase(ctx, inputTokens) : NOTHING
   ctx.demand = capByCost(ctx, terms, demand)
   const charges = requestCharges(ctx)
   if (charges.length === 0) return
   const result = ctx.dataPlane.gate.reserve(charges, ctx.demand)
-  ctx.limitIds = charges.map(({ limit }) => limit.id)
   if (!result.ok) throw refuse(ctx, result.refusal)
+  ctx.limitIds = charges.map(({ limit }) => limit.id)
   ctx.reservation = result.reservation
   if (result.reservation.shrunk) shrinkTo(ctx, result.reservation.outputTokens)
 }
@@ -76,6 +78,7 @@ export function reserveTarget(ctx: RequestContext, target: TargetPlan): Refusal 
 }
 
 export function refuse(ctx: RequestContext, refusal: Refusal): GatewayError {
+  ctx.limitIds = [refusal.limit.id]
   const error = refusalError(refusal, ctx.dataPlane.clock.wallMs())
   ctx.dataPlane.onRefusal({
     requestId: ctx.requestId,
@@ -110,6 +113,15 @@ function worstCase(ctx: RequestContext, inputTokens: number): Demand {
     }
   }
   return worst
+}
+
+/** Where nobody states a model's maximum, the assumed one is sent, so that it holds. */
+function capAssumed(ctx: RequestContext): void {
+  const { maxOutputTokens } = known(ctx.envelope, 'envelope')
+  if (ctx.outputCap !== null || maxOutputTokens !== null) return
+  const assumed = ctx.targets.filter((target) => target.maxOutputAssumed)
+  if (assumed.length === 0) return
+  ctx.outputCap = Math.min(...assumed.map((target) => target.maxOutputTokens))
 }
 
 /** The policy's own cap, when it is tighter than the client's. */

@@ -20,10 +20,11 @@ export function buildRequest(ctx: RequestContext, target: TargetPlan): BuiltRequ
   if (ctx.outputCap !== null) {
     edits.push(...endpoint.capOutput(envelope, ctx.outputCap, target.provider.outputCapMember))
   }
-  const usage = endpoint.askForUsage(ctx.body, envelope)
+  const usage = target.provider.refusesUsageOption ? null : endpoint.askForUsage(ctx.body, envelope)
   if (usage !== null) edits.push(usage)
   return {
     request: {
+      method: 'POST',
       path: upstreamPath(target.provider, endpoint, target.model, head.query),
       headers: upstreamHeaders(ctx, target),
       body: edits.length === 0 ? ctx.body : applyEdits(ctx.body, edits),

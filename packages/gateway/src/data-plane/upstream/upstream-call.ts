@@ -13,10 +13,11 @@ export type BodyReader = {
 }
 
 export type UpstreamRequest = {
+  readonly method: 'POST' | 'GET'
   readonly path: string
   /** Names and values in turn. */
   readonly headers: string[]
-  readonly body: Buffer
+  readonly body: Buffer | null
 }
 
 export type CallTools = { readonly pools: UpstreamPools; readonly watchdog: Watchdog }
@@ -54,10 +55,7 @@ export class UpstreamCall implements Dispatcher.DispatchHandler, Watched {
     this.startedMs = performance.now()
     this.lastByteMs = this.startedMs
     try {
-      pool.dispatch(
-        { method: 'POST', path: request.path, headers: request.headers, body: request.body },
-        this,
-      )
+      pool.dispatch({ ...request }, this)
     } catch (thrown) {
       this.watchdog.remove(this)
       throw thrown

@@ -4,6 +4,8 @@ import { known, type RequestContext } from '../pipeline/request-context.ts'
 
 /** Above this, counting takes longer than it is worth, and bytes are the bound. Characters. */
 const MAX_COUNTED_CHARS = 256 * 1024
+/** Room for what a provider's template adds beyond its documented scaffolding. Tokens. */
+const TEMPLATE_TOKENS = 16
 
 /**
  * A sound upper bound of the request's input tokens, kept on the context.
@@ -14,7 +16,7 @@ export function boundInput(ctx: RequestContext): number | Promise<number> {
   if (ctx.inputTokens !== null) return ctx.inputTokens
   const parts = partsOf(ctx)
   const tokenizer = sharedTokenizer(ctx)
-  const extra = parts.overheadTokens + parts.mediaTokens
+  const extra = parts.overheadTokens + parts.mediaTokens + TEMPLATE_TOKENS
   if (tokenizer === null || textChars(parts) > MAX_COUNTED_CHARS) {
     return keep(ctx, textBytes(parts) + extra)
   }
@@ -43,7 +45,7 @@ export async function estimateOutput(ctx: RequestContext): Promise<number> {
 }
 
 function partsOf(ctx: RequestContext): InputParts {
-  ctx.input ??= ctx.endpoint.readInput(ctx.body, known(ctx.envelope, 'envelope').model)
+  ctx.input ??= ctx.endpoint.readInput(known(ctx.envelope, 'envelope'))
   return ctx.input
 }
 

@@ -1,3 +1,4 @@
+import type { Envelope } from '../../contracts/envelope.ts'
 import type { InputParts } from '../../contracts/protocol.ts'
 import { isRecord } from '../../lib/is-record.ts'
 
@@ -17,10 +18,8 @@ type Draft = { texts: string[]; overheadTokens: number; mediaTokens: number }
  *
  * @see https://docs.anthropic.com/en/docs/build-with-claude/vision (from general knowledge, not read live)
  */
-export function readMessagesInput(body: Buffer): InputParts {
+export function readMessagesInput({ value: request }: Envelope): InputParts {
   const draft: Draft = { texts: [], overheadTokens: MESSAGE_TOKENS, mediaTokens: 0 }
-  const request: unknown = JSON.parse(body.toString('utf8'))
-  if (!isRecord(request)) return draft
   addContent(draft, request['system'])
   for (const message of asList(request['messages'])) {
     draft.overheadTokens += MESSAGE_TOKENS

@@ -3,22 +3,21 @@ import type { AnswerFacts, ProtocolEndpoint } from '../../contracts/protocol.ts'
 import { NO_USAGE } from '../../contracts/usage.ts'
 import { isRecord } from '../../lib/is-record.ts'
 import { capOutput, renameModel } from '../edits.ts'
+import { parseAnswer, textOrNull } from '../read-answer.ts'
 import {
   checkRoles,
   invalidField,
   readFlag,
+  readJsonBody,
   readModel,
   readOutputCap,
-  scanBody,
 } from '../read-body.ts'
-import { answerMember, scanAnswer } from '../scan-answer.ts'
 import { readMessagesInput } from './input.ts'
 import { MessagesTap } from './messages-tap.ts'
 import { readUsage } from './usage.ts'
 
 /** `system` inside a conversation needs a beta header; the provider judges that. */
-const ROLES = new Set(['user', 'assistant', 'system'])
-const WATCH = { list: 'messages', member: 'role' } as const
+const ROLES: ReadonlySet<unknown> = new Set(['user', 'assistant', 'system'])
 
 export const MESSAGES: ProtocolEndpoint = {
   endpoint: 'messages',
@@ -48,46 +47,46 @@ export const COUNT_TOKENS: ProtocolEndpoint = {
   readAnswer: readCount,
 }
 
-function readEnvelope(body: Buffer, generates: boolean): Envelope {
-  const scan = scanBody(body, WATCH)
-  const { model, span } = readModel(body, scan)
-  checkRoles(body, scan, ROLES)
-  const cap = readOutputCap(body, scan, ['max_tokens'])
+function readEnvelope(bytes: Buffer, generates: boolean): Envelope {
+  const body = readJsonBody(bytes)
+  const { model, span } = readModel(body)
+  checkRoles(body, ROLES)
+  const cap = readOutputCap(body, ['max_tokens'])
   if (generates && cap.tokens === null) throw invalidField('max_tokens', 'is required.')
   return {
     model,
     modelSpan: span,
-    stream: generates && readFlag(body, scan, 'stream'),
+    stream: generates && readFlag(body, 'stream'),
     maxOutputTokens: generates ? cap.tokens : 0,
     maxOutputSpans: cap.spans,
     choices: 1,
     streamUsage: true,
-    members: scan.members,
-    membersEndAt: scan.membersEndAt,
-    sizeBytes: body.length,
+    members: body.members,
+    membersEndAt: body.membersEndAt,
+    sizeBytes: bytes.length,
+    value: body.value,
   }
 }
 
 function readAnswer(body: Buffer): AnswerFacts | null {
-  const scan = scanAnswer(body)
-  if (scan === null) return null
-  const model = answerMember(body, scan, 'model')
+  const answer = parseAnswer(body)
+  if (answer === null) return null
   return {
-    usage: readUsage(answerMember(body, scan, 'usage')),
-    servedModel: typeof model === 'string' ? model : null,
-    text: () => readContentText(answerMember(body, scan, 'content')),
-    failed: answerMember(body, scan, 'type') === 'error' || !scan.members.has('content'),
+    usage: readUsage(answer['usage']),
+    servedModel: textOrNull(answer['model']),
+    text: () => readContentText(answer['content']),
+    failed: answer['type'] === 'error' || answer['content'] === undefined,
   }
 }
 
 function readCount(body: Buffer): AnswerFacts | null {
-  const scan = scanAnswer(body)
-  if (scan === null) return null
+  const answer = parseAnswer(body)
+  if (answer === null) return null
   return {
     usage: NO_USAGE,
     servedModel: null,
     text: () => '',
-    failed: !scan.members.has('input_tokens'),
+    failed: answer['input_tokens'] === undefined,
   }
 }
 

@@ -1,9 +1,8 @@
 import type { Envelope } from '../../contracts/envelope.ts'
 import type { AnswerFacts, InputParts, ProtocolEndpoint } from '../../contracts/protocol.ts'
-import { isRecord } from '../../lib/is-record.ts'
 import { renameModel } from '../edits.ts'
-import { invalidField, readModel, scanBody } from '../read-body.ts'
-import { answerMember, scanAnswer } from '../scan-answer.ts'
+import { parseAnswer, textOrNull } from '../read-answer.ts'
+import { invalidField, readJsonBody, readModel } from '../read-body.ts'
 import { ChatTap } from './chat-tap.ts'
 import { readUsage } from './usage.ts'
 
@@ -23,10 +22,10 @@ export const EMBEDDINGS: ProtocolEndpoint = {
   startTap: (options) => new ChatTap(options),
 }
 
-function readEnvelope(body: Buffer): Envelope {
-  const scan = scanBody(body, null)
-  const { model, span } = readModel(body, scan)
-  if (!scan.members.has('input')) throw invalidField('input', 'is required.')
+function readEnvelope(bytes: Buffer): Envelope {
+  const body = readJsonBody(bytes)
+  const { model, span } = readModel(body)
+  if (!body.members.has('input')) throw invalidField('input', 'is required.')
   return {
     model,
     modelSpan: span,
@@ -35,16 +34,16 @@ function readEnvelope(body: Buffer): Envelope {
     maxOutputSpans: [],
     choices: 1,
     streamUsage: false,
-    members: scan.members,
-    membersEndAt: scan.membersEndAt,
-    sizeBytes: body.length,
+    members: body.members,
+    membersEndAt: body.membersEndAt,
+    sizeBytes: bytes.length,
+    value: body.value,
   }
 }
 
 /** Input is a text, texts, a list of token ids, or lists of token ids. */
-function readInput(body: Buffer): InputParts {
-  const request: unknown = JSON.parse(body.toString('utf8'))
-  const input: unknown = isRecord(request) ? request['input'] : null
+function readInput(envelope: Envelope): InputParts {
+  const { input } = envelope.value
   const texts: string[] = []
   let idCount = 0
   for (const item of Array.isArray(input) ? input : [input]) {
@@ -55,13 +54,12 @@ function readInput(body: Buffer): InputParts {
 }
 
 function readAnswer(body: Buffer): AnswerFacts | null {
-  const scan = scanAnswer(body)
-  if (scan === null) return null
-  const model = answerMember(body, scan, 'model')
+  const answer = parseAnswer(body)
+  if (answer === null) return null
   return {
-    usage: { ...readUsage(answerMember(body, scan, 'usage')), outputTokens: 0 },
-    servedModel: typeof model === 'string' ? model : null,
+    usage: { ...readUsage(answer['usage']), outputTokens: 0 },
+    servedModel: textOrNull(answer['model']),
     text: () => '',
-    failed: answerMember(body, scan, 'error') !== null || !scan.members.has('data'),
+    failed: (answer['error'] ?? null) !== null || answer['data'] === undefined,
   }
 }

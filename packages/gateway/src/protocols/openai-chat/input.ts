@@ -1,3 +1,4 @@
+import type { Envelope } from '../../contracts/envelope.ts'
 import type { InputParts } from '../../contracts/protocol.ts'
 import { isRecord } from '../../lib/is-record.ts'
 
@@ -20,15 +21,13 @@ type Draft = { texts: string[]; overheadTokens: number; mediaTokens: number; ima
  *
  * @see https://platform.openai.com/docs/guides/images-vision (tile formula; from general knowledge, not read live)
  */
-export function readChatInput(body: Buffer, model: string): InputParts {
+export function readChatInput({ value: request, model }: Envelope): InputParts {
   const draft: Draft = {
     texts: [],
     overheadTokens: REPLY_TOKENS,
     mediaTokens: 0,
     imageTokens: model.includes('4o-mini') ? MINI_IMAGE_TOKENS : IMAGE_TOKENS,
   }
-  const request: unknown = JSON.parse(body.toString('utf8'))
-  if (!isRecord(request)) return draft
   for (const message of asList(request['messages'])) addMessage(draft, message)
   for (const tool of [...asList(request['tools']), ...asList(request['functions'])]) {
     draft.texts.push(JSON.stringify(tool))

@@ -1,0 +1,187 @@
+import { randomBytes } from 'node:crypto'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { createModelCatalogue } from './catalogue/model-catalogue.ts'
+import type { GatewayConfig } from './config/gateway-config.ts'
+import { type LoadedConfig, type LoadOptions, loadConfig } from './config/load-config.ts'
+import type { Secret } from './config/secret.ts'
+import type { EventBus } from './contracts/event.ts'
+import type { Gate } from './contracts/limit.ts'
+import type { ProviderFacts } from './contracts/provider.ts'
+import type { LedgerWriter, Store } from './contracts/store.ts'
+import { createMemoryGate } from './data-plane/limits/memory-gate.ts'
+import { SYSTEM_CLOCK } from './lib/clock.ts'
+import { createEventBus } from './observe/event-bus.ts'
+import { createSecretRegistry, type SecretRegistry } from './observe/secret-registry.ts'
+import { compilePlan } from './plan/compile-plan.ts'
+import { configKeyRecords } from './plan/config-keys.ts'
+import type { GatewayPlan } from './plan/gateway-plan.ts'
+import { KeyRing } from './plan/key-ring.ts'
+import { PROVIDERS } from './registry.ts'
+import { openSqliteStore } from './storage/sqlite/open-sqlite-store.ts'
+import { prepareStoreDirectory } from './storage/sqlite/store-directory.ts'
+
+const SECRET_BYTES = 32
+
+/** Store, keys, plan and gate: what the server and a CLI without a server have in common. */
+export type Core = {
+  readonly store: Store
+  readonly ledger: LedgerWriter
+  readonly gate: Gate
+  readonly keyRing: KeyRing
+  readonly events: EventBus
+  readonly secrets: SecretRegistry
+  readonly catalogue: ReadonlyMap<string, ProviderFacts>
+  readonly hashKey: string
+  readonly adminToken: string
+  /** What was created on this start, for the operator: paths. */
+  readonly created: readonly string[]
+  readonly loaded: () => LoadedConfig
+  readonly plan: () => GatewayPlan
+  /** Throws `PlanError`, and keeps the running plan. */
+  readonly recompile: () => Promise<void>
+  /** Throws `ConfigError` or `PlanError`, and keeps the running plan. */
+  readonly reload: () => Promise<void>
+  readonly close: () => Promise<void>
+}
+
+export type CoreOptions = {
+  readonly load: LoadOptions
+  readonly loaded: LoadedConfig
+  /** Facts that replace those of the catalogue: the sandbox, at the port where it runs. */
+  readonly facts: readonly ProviderFacts[]
+  readonly onKeyProblem: (problem: string) => void
+}
+
+/** Throws `ConfigError`, `PlanError` or `StoreError`. */
+export async function composeCore(options: CoreOptions): Promise<Core> {
+  const created: string[] = []
+  let loaded = withProviders(options.loaded, options.load.env)
+  const { config } = loaded
+  await prepareStoreDirectory(config.dir)
+  const hashKey = secretOrFile(config.keys.hash_key, path.join(config.dir, 'hash.key'), created)
+  const adminToken = secretOrFile(config.admin.token, path.join(config.dir, 'admin.token'), created)
+  const catalogue = new Map(PROVIDERS.map((facts) => [facts.id, facts]))
+  for (const facts of options.facts) catalogue.set(facts.id, facts)
+  const models = createModelCatalogue()
+  const events = createEventBus(SYSTEM_CLOCK)
+  const secrets = createSecretRegistry()
+  const { store, ledger } = await openSqliteStore({
+    path: config.storage.url.slice('sqlite:'.length),
+    durability: config.ledger.durability === 'full' ? 'full' : 'process',
+  })
+  let revision = 0
+  const compile = async (from: LoadedConfig): Promise<GatewayPlan> => {
+    const storedPolicies = await store.policies.list()
+    revision++
+    return compilePlan({
+      config: from.config,
+      catalogue,
+      models,
+      storedPolicies,
+      revision,
+      env: options.load.env,
+    })
+  }
+  let plan = await compile(loaded)
+  for (const secret of [hashKey, adminToken, ...credentialsOf(plan)]) secrets.add(secret)
+  const keyRing = new KeyRing({
+    hashKeys: [hashKey, ...previousHashKeys(config)],
+    plan,
+    onProblem: (record, problem) =>
+      options.onKeyProblem(`The key ${record.id} is refused: ${problem.message}`),
+  })
+  keyRing.replaceAll([...(await store.keys.list()), ...configKeyRecords(config)])
+  const gate = createMemoryGate({
+    clock: SYSTEM_CLOCK,
+    onAlert: ({ limit, value, fraction, used, amount }) =>
+      events.emit('budget.alert', { limit: limit.id, value, fraction, used, amount }),
+  })
+  gate.restore(await store.counters.list())
+  const swap = (next: GatewayPlan, from: LoadedConfig): void => {
+    plan = next
+    loaded = from
+    for (const secret of credentialsOf(next)) secrets.add(secret)
+    keyRing.usePlan(next)
+    syncFileKeys(keyRing, from.config)
+  }
+  return {
+    store,
+    ledger,
+    gate,
+    keyRing,
+    events,
+    secrets,
+    catalogue,
+    hashKey,
+    adminToken,
+    created,
+    loaded: () => loaded,
+    plan: () => plan,
+    recompile: async () => swap(await compile(loaded), loaded),
+    async reload() {
+      const next = withProviders(loadConfig(options.load), options.load.env)
+      swap(await compile(next), next)
+    },
+    close: () => store.close(),
+  }
+}
+
+/** With no providers written, those whose key is in the environment; with none there either, the sandbox. */
+export function withProviders(
+  loaded: LoadedConfig,
+  env: Readonly<Record<string, string | undefined>>,
+): LoadedConfig {
+  const { config } = loaded
+  if (Object.keys(config.providers).length > 0) return loaded
+  const found = PROVIDERS.filter(
+    ({ credentialEnv, unavailable, baseUrl }) =>
+      credentialEnv !== null &&
+      unavailable === null &&
+      !baseUrl.includes('{') &&
+      (env[credentialEnv] ?? '') !== '',
+  )
+  const names = found.length > 0 ? found.map(({ id }) => id) : ['sandbox']
+  const providers = Object.fromEntries(names.map((name) => [name, {}]))
+  return { ...loaded, config: { ...config, providers } }
+}
+
+/** Whether the built-in sandbox has to run: its entry is there, and does not point elsewhere. */
+export function needsSandbox(config: GatewayConfig): boolean {
+  return Object.entries(config.providers).some(
+    ([name, provider]) =>
+      (provider.extends ?? name) === 'sandbox' && provider.base_url === undefined,
+  )
+}
+
+/** A secret that the operator gave, else one of our own in a file that only its owner can read. */
+function secretOrFile(given: Secret | null, file: string, created: string[]): string {
+  const value = given?.reveal() ?? null
+  if (value !== null && value !== '') return value
+  if (given !== null && !given.missing) return ''
+  if (existsSync(file)) return readFileSync(file, 'utf8').trim()
+  const secret = randomBytes(SECRET_BYTES).toString('base64url')
+  writeFileSync(file, `${secret}\n`, { mode: 0o600, flag: 'wx' })
+  created.push(file)
+  return secret
+}
+
+function previousHashKeys(config: GatewayConfig): readonly string[] {
+  return config.keys.previous.map((secret) => secret.reveal()).filter((value) => value !== null)
+}
+
+function credentialsOf(plan: GatewayPlan): readonly string[] {
+  return [...plan.providers.values()]
+    .map(({ credential }) => credential)
+    .filter((credential) => credential !== null)
+}
+
+/** Keys that the file declared and does not any more are gone at once. */
+function syncFileKeys(keyRing: KeyRing, config: GatewayConfig): void {
+  const declared = configKeyRecords(config)
+  const kept = new Set(declared.map(({ id }) => id))
+  for (const { id, createdBy } of keyRing.list()) {
+    if (createdBy === 'config' && !kept.has(id)) keyRing.remove(id)
+  }
+  for (const record of declared) keyRing.put(record)
+}

@@ -1,0 +1,283 @@
+import { rmSync, writeFileSync } from 'node:fs'
+import type { Server } from 'node:http'
+import path from 'node:path'
+import { type Core, composeCore, needsSandbox, withProviders } from './compose-core.ts'
+import type { LoadedConfig, LoadOptions } from './config/load-config.ts'
+import { loadConfig } from './config/load-config.ts'
+import { watchConfig } from './config/watch-config.ts'
+import type { TokenCounter } from './contracts/tokenizer.ts'
+import { startAdminServer } from './control-plane/admin-server.ts'
+import type { Control } from './control-plane/control.ts'
+import { createListener } from './data-plane/http/listener.ts'
+import type { DataPlane } from './data-plane/pipeline/data-plane.ts'
+import { probeProvider } from './data-plane/upstream/probe-provider.ts'
+import { UpstreamPools } from './data-plane/upstream/pools.ts'
+import { Watchdog } from './data-plane/upstream/watchdog.ts'
+import {
+  createPrometheusExporter,
+  type PrometheusExporter,
+} from './exporters/prometheus/create-prometheus-exporter.ts'
+import { SYSTEM_CLOCK } from './lib/clock.ts'
+import { parseDurationMs } from './lib/duration.ts'
+import { accessLogSink } from './observe/access-log.ts'
+import { createLogger, type RootLogger } from './observe/log.ts'
+import { createRecorder } from './observe/recorder.ts'
+import { requestEventSink } from './observe/request-events.ts'
+import { createStats, restoreStats, type Stats } from './observe/stats.ts'
+import { type Sandbox, startSandbox } from './providers/sandbox/sandbox.ts'
+import { PROTOCOLS } from './registry.ts'
+import { lockForServing } from './storage/sqlite/serving-lock.ts'
+import { createTokenCounter } from './tokenizers/token-counter.ts'
+import { VERSION } from './version.ts'
+
+export type ServeOptions = {
+  readonly load: LoadOptions
+  /** All output is JSON lines. */
+  readonly jsonLogs: boolean
+}
+
+export type RunningServer = {
+  readonly proxyUrl: string
+  readonly adminUrl: string
+  readonly core: Core
+  readonly control: Control
+  readonly log: RootLogger
+  /** Stops taking requests, lets those in flight end (up to the grace), commits and closes everything. */
+  readonly stop: () => Promise<void>
+}
+
+const MEMO_BYTES = 32 * 1024 * 1024
+const TOUCH_EVERY_MS = 5000
+const PRUNE_EVERY_MS = 3_600_000
+/** Between two tokens of the sandbox: visible as a stream, and quick. */
+const SANDBOX_TOKEN_MS = 2
+
+/** Starts everything. Throws `ConfigError`, `PlanError`, `StoreError`, or the listener's error. */
+export async function composeServer(options: ServeOptions): Promise<RunningServer> {
+  const loaded = loadConfig(options.load)
+  const lock = await lockForServing(loaded.config.dir)
+  const tokenCounter = createTokenCounter({ memoBytes: MEMO_BYTES })
+  const sandbox = await sandboxFor(withProviders(loaded, options.load.env), tokenCounter)
+  const logs: { root: RootLogger | null } = { root: null }
+  const core = await composeCore({
+    load: options.load,
+    loaded,
+    facts: sandbox === null ? [] : [sandbox.facts],
+    onKeyProblem: (problem) => logs.root?.warn({}, problem),
+  })
+  const log = openLog(core, options.jsonLogs)
+  logs.root = log
+  const parts = composeDataPlane(core, { log, tokenCounter })
+  const proxy = createListener(parts.dataPlane)
+  const { config } = core.loaded()
+  const proxyUrl = await listen(proxy, config.server.host, config.server.port)
+  const control = composeControl(core, parts)
+  const admin = await startAdminServer(control, config.admin)
+  const stopBackground = startBackground(core, parts, control)
+  const runtimeFile = writeRuntimeFile(config.dir, { proxyUrl, adminUrl: admin.url })
+  core.events.emit('server.start', { version: VERSION, proxy_url: proxyUrl })
+  return {
+    proxyUrl,
+    adminUrl: admin.url,
+    core,
+    control,
+    log,
+    async stop() {
+      core.events.emit('server.stop', {})
+      rmSync(runtimeFile, { force: true })
+      stopBackground()
+      await drain(proxy, parseDurationMs(config.server.shutdown_grace))
+      await admin.close()
+      await parts.dataPlane.pools.close()
+      await sandbox?.close()
+      await tokenCounter.close()
+      await core.close()
+      lock.release()
+      log.flush()
+    },
+  }
+}
+
+type DataPlaneParts = {
+  readonly dataPlane: DataPlane
+  readonly stats: Stats
+  readonly metrics: PrometheusExporter
+  readonly log: RootLogger
+}
+
+async function sandboxFor(
+  loaded: LoadedConfig,
+  tokenCounter: TokenCounter,
+): Promise<Sandbox | null> {
+  if (!needsSandbox(loaded.config)) return null
+  return await startSandbox({ tokenCounter, tokenMs: SANDBOX_TOKEN_MS })
+}
+
+function openLog(core: Core, jsonLogs: boolean): RootLogger {
+  const { level, format } = core.loaded().config.log
+  const chosen = format ?? (process.stdout.isTTY ? 'pretty' : 'json')
+  return createLogger({ level, format: jsonLogs ? 'json' : chosen, secrets: core.secrets })
+}
+
+function composeDataPlane(
+  core: Core,
+  given: { readonly log: RootLogger; readonly tokenCounter: TokenCounter },
+): DataPlaneParts {
+  const { log } = given
+  const ledger = core.loaded().config.ledger.enabled ? core.ledger : null
+  const stats = createStats({ clock: SYSTEM_CLOCK })
+  const metrics = createPrometheusExporter({
+    version: VERSION,
+    ledger,
+    gauges: {
+      requestsInFlight: () => dataPlane.load.inFlight,
+      openReservations: () => core.gate.openReservations(),
+      keys: () => core.keyRing.list().length,
+    },
+  })
+  const recorder = createRecorder({
+    ledger,
+    sinks: [metrics.sink, stats.sink, requestEventSink(core.events), accessLogSink(log)],
+    onSinkError: (thrown) => log.error({ err: thrown }, 'a sink failed'),
+  })
+  const dataPlane: DataPlane = {
+    protocols: PROTOCOLS,
+    plan: core.plan,
+    findKey: (secret, nowMs) => core.keyRing.find(secret, nowMs),
+    gate: core.gate,
+    recorder,
+    tokenCounter: given.tokenCounter,
+    pools: new UpstreamPools(),
+    watchdog: new Watchdog(),
+    clock: SYSTEM_CLOCK,
+    load: { inFlight: 0 },
+    onError: (err, requestId) => log.error({ err, request_id: requestId }, 'a request failed'),
+    onRefusal: ({ requestId, keyId, limitId, budget }) =>
+      core.events.emit(budget ? 'budget.exceeded' : 'rate.exceeded', {
+        request_id: requestId,
+        key_id: keyId,
+        limit: limitId,
+      }),
+    readiness: () => ({
+      ledger: recorder.healthy() ? null : 'usage cannot be recorded',
+      providers: someProviderUsable(core) ? null : 'no provider has a usable credential',
+    }),
+  }
+  return { dataPlane, stats, metrics, log }
+}
+
+function someProviderUsable(core: Core): boolean {
+  return [...core.plan().providers.values()].some((one) => one.credentialMissing === null)
+}
+
+function composeControl(core: Core, { dataPlane, stats, metrics, log }: DataPlaneParts): Control {
+  return {
+    version: VERSION,
+    startedAtMs: Date.now(),
+    serving: true,
+    adminToken: core.adminToken,
+    hashKey: core.hashKey,
+    clock: SYSTEM_CLOCK,
+    store: core.store,
+    ledger: core.ledger,
+    keyRing: core.keyRing,
+    gate: core.gate,
+    events: core.events,
+    catalogue: core.catalogue,
+    config: core.loaded,
+    plan: core.plan,
+    recompile: core.recompile,
+    reload: () => reload(core, metrics, log),
+    stats: () => stats.view(),
+    metrics: async () => ({ contentType: metrics.contentType, text: await metrics.render() }),
+    readiness: dataPlane.readiness,
+    testProvider: (name) => probeProvider(core.plan(), name, dataPlane),
+  }
+}
+
+/** A bad file keeps the running plan, and says so in the log, the events and the metrics. */
+async function reload(core: Core, metrics: PrometheusExporter, log: RootLogger): Promise<void> {
+  try {
+    await core.reload()
+  } catch (thrown) {
+    const message = thrown instanceof Error ? thrown.message : String(thrown)
+    metrics.countConfigReload('rejected')
+    core.events.emit('config.rejected', { message })
+    log.error({ problem: message }, 'the configuration was rejected; the running one stays')
+    throw thrown
+  }
+  const { revision } = core.plan()
+  log.setLevel(core.loaded().config.log.level)
+  metrics.countConfigReload('applied')
+  core.events.emit('config.reloaded', { revision })
+  log.info({ revision }, 'the configuration was reloaded')
+}
+
+/** What runs beside requests: reloads, last-used times, retention, and the statistics of the past day. */
+function startBackground(core: Core, parts: DataPlaneParts, control: Control): () => void {
+  const { log, stats } = parts
+  const attempt = (what: string, work: () => Promise<unknown>): void => {
+    work().catch((err: unknown) => log.warn({ err }, `${what} failed`))
+  }
+  const reloadQuietly = (): void => void control.reload().catch(() => {})
+  const { file } = core.loaded()
+  const stopWatching = file === null ? () => {} : watchConfig(file, reloadQuietly)
+  process.on('SIGHUP', reloadQuietly)
+  const touch = setInterval(
+    () => attempt('noting last use', () => core.store.keys.touch(core.keyRing.takeTouched())),
+    TOUCH_EVERY_MS,
+  )
+  const prune = setInterval(() => attempt('pruning', () => pruneRecords(core)), PRUNE_EVERY_MS)
+  attempt('pruning', () => pruneRecords(core))
+  attempt('restoring statistics', () => restoreStats(stats, core.store.records, Date.now()))
+  return () => {
+    stopWatching()
+    process.off('SIGHUP', reloadQuietly)
+    clearInterval(touch)
+    clearInterval(prune)
+  }
+}
+
+async function pruneRecords(core: Core): Promise<void> {
+  const { retention } = core.loaded().config.ledger
+  if (retention === null) return
+  await core.store.records.prune(Date.now() - parseDurationMs(retention))
+}
+
+function listen(server: Server, host: string, port: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, () => {
+      const address = server.address()
+      const bound = address === null || typeof address === 'string' ? port : address.port
+      resolve(`http://${host.includes(':') ? `[${host}]` : host}:${bound}`)
+    })
+  })
+}
+
+/** Takes nothing new, and waits for what is under way. */
+function drain(server: Server, graceMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const cut = setTimeout(() => server.closeAllConnections(), graceMs)
+    server.close(() => {
+      clearTimeout(cut)
+      resolve()
+    })
+    server.closeIdleConnections()
+  })
+}
+
+/** Where the CLI finds this server. */
+function writeRuntimeFile(
+  dir: string,
+  urls: { readonly proxyUrl: string; readonly adminUrl: string },
+): string {
+  const file = path.join(dir, 'server.json')
+  const text = JSON.stringify({
+    pid: process.pid,
+    proxy_url: urls.proxyUrl,
+    admin_url: urls.adminUrl,
+  })
+  writeFileSync(file, `${text}\n`, { mode: 0o600 })
+  return file
+}
