@@ -1,0 +1,41 @@
+import type { KeyRecord } from '../contracts/key.ts'
+import type { KeyReference, KeyState, KeyView } from './admin-api.ts'
+import { durationText, timeText } from './written-times.ts'
+
+/** A key as the admin API shows it: neither the secret nor its hash. */
+export function keyView(key: KeyRecord, owner: KeyView['owner'], nowMs: number): KeyView {
+  const oldUntilMs = key.previousHashUntilMs
+  return {
+    id: key.id,
+    name: key.name,
+    last4: key.last4,
+    state: keyState(key, nowMs),
+    owner,
+    expires_at: timeText(key.expiresAtMs),
+    enabled: key.enabled,
+    revoked_at: timeText(key.revokedAtMs),
+    scopes: key.scopes,
+    subject: key.subject,
+    policy: key.policy,
+    policies: key.policies,
+    metadata: key.metadata,
+    created_at: owner === 'file' ? null : timeText(key.createdAtMs),
+    created_by: key.createdBy,
+    updated_at: owner === 'file' ? null : timeText(key.updatedAtMs),
+    last_used_at: timeText(key.lastUsedAtMs),
+    rotated_at: timeText(key.rotatedAtMs),
+    rotate_every: durationText(key.rotateEveryMs),
+    previous_valid_until: oldUntilMs !== null && oldUntilMs > nowMs ? timeText(oldUntilMs) : null,
+  }
+}
+
+/** The gravest reason why a key is refused, or `active`. */
+export function keyState(key: KeyRecord, nowMs: number): KeyState {
+  if (key.revokedAtMs !== null) return 'revoked'
+  if (!key.enabled) return 'disabled'
+  return key.expiresAtMs !== null && nowMs >= key.expiresAtMs ? 'expired' : 'active'
+}
+
+export function keyReference({ id, name }: KeyRecord): KeyReference {
+  return { id, name }
+}
