@@ -6,7 +6,7 @@ import type { GatewayConfig } from './config/gateway-config.ts'
 import { type LoadedConfig, type LoadOptions, loadConfig } from './config/load-config.ts'
 import type { Secret } from './config/secret.ts'
 import type { EventBus } from './contracts/event.ts'
-import type { Gate } from './contracts/limit.ts'
+import type { Gate, LimitAlert } from './contracts/limit.ts'
 import type { ProviderFacts } from './contracts/provider.ts'
 import type { LedgerWriter, Store } from './contracts/store.ts'
 import { createMemoryGate } from './data-plane/limits/memory-gate.ts'
@@ -22,6 +22,7 @@ import { openSqliteStore } from './storage/sqlite/open-sqlite-store.ts'
 import { prepareStoreDirectory } from './storage/sqlite/store-directory.ts'
 
 const SECRET_BYTES = 32
+const NANO_USD_PER_USD = 1_000_000_000
 
 /** Store, keys, plan and gate: what the server and a CLI without a server have in common. */
 export type Core = {
@@ -94,8 +95,7 @@ export async function composeCore(options: CoreOptions): Promise<Core> {
   keyRing.replaceAll([...(await store.keys.list()), ...configKeyRecords(config)])
   const gate = createMemoryGate({
     clock: SYSTEM_CLOCK,
-    onAlert: ({ limit, value, fraction, used, amount }) =>
-      events.emit('budget.alert', { limit: limit.id, value, fraction, used, amount }),
+    onAlert: (alert) => events.emit('budget.alert', alertData(alert)),
   })
   gate.restore(await store.counters.list())
   const swap = (next: GatewayPlan, from: LoadedConfig): void => {
@@ -184,4 +184,19 @@ function syncFileKeys(keyRing: KeyRing, config: GatewayConfig): void {
     if (createdBy === 'config' && !kept.has(id)) keyRing.remove(id)
   }
   for (const record of declared) keyRing.put(record)
+}
+
+/** Money in US dollars, as the operator wrote it. */
+function alertData({ limit, value, fraction, used, amount }: LimitAlert): Record<string, unknown> {
+  const unit = limit.unit === 'usd' ? NANO_USD_PER_USD : 1
+  const { id, scope } = limit
+  return {
+    limit: id,
+    scope,
+    value,
+    unit: limit.unit,
+    fraction,
+    used: used / unit,
+    amount: amount / unit,
+  }
 }

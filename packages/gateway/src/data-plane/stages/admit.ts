@@ -150,6 +150,10 @@ function capByCost(ctx: RequestContext, terms: Terms, demand: Demand): Demand {
   return { ...demand, outputTokens }
 }
 
+/** Caps each answer so that all of them fit; what was granted is what later reservations of this request ask for. */
 function shrinkTo(ctx: RequestContext, outputTokens: number): void {
-  ctx.outputCap = Math.floor(outputTokens / known(ctx.envelope, 'envelope').choices)
+  const { choices } = known(ctx.envelope, 'envelope')
+  const cap = Math.max(1, Math.floor(outputTokens / choices))
+  ctx.outputCap = ctx.outputCap === null ? cap : Math.min(ctx.outputCap, cap)
+  if (ctx.demand !== null) ctx.demand = { ...ctx.demand, outputTokens }
 }
