@@ -3,7 +3,6 @@ import type { Actual, Demand, LimitUnit } from '../../contracts/limit.ts'
 const PICO_PER_NANO = 1000
 
 /** What a request takes from a limit when it may write `outputTokens`. An unpriced one takes no money. */
-// oxlint-disable-next-line typescript/consistent-return -- the switch is exhaustive, as tsc checks
 export function demandedAmount(unit: LimitUnit, demand: Demand, outputTokens: number): number {
   switch (unit) {
     case 'requests':
@@ -27,7 +26,6 @@ export function demandedAmount(unit: LimitUnit, demand: Demand, outputTokens: nu
  * The most output tokens with which the request takes no more than `free`, when the demanded ones take more.
  * Negative: it takes more even without any output.
  */
-// oxlint-disable-next-line typescript/consistent-return -- the switch is exhaustive, as tsc checks
 export function outputThatFits(unit: LimitUnit, demand: Demand, free: number): number {
   switch (unit) {
     case 'tokens':
@@ -43,7 +41,6 @@ export function outputThatFits(unit: LimitUnit, demand: Demand, free: number): n
   }
 }
 
-// oxlint-disable-next-line typescript/consistent-return -- the switch is exhaustive, as tsc checks
 export function actualAmount(unit: LimitUnit, actual: Actual): number {
   switch (unit) {
     case 'requests':

@@ -68,7 +68,6 @@ export function restoreCounter(
   }
 }
 
-// oxlint-disable-next-line typescript/consistent-return -- the switch is exhaustive, as tsc checks
 function restoreMeter(algorithm: LimitAlgorithm, saved: SavedMeter): Meter {
   switch (algorithm.kind) {
     case 'bucket':

@@ -106,7 +106,6 @@ export class Counter {
   }
 }
 
-// oxlint-disable-next-line typescript/consistent-return -- the switch is exhaustive, as tsc checks
 export function newMeter(algorithm: LimitAlgorithm, nowMs: number): Meter {
   switch (algorithm.kind) {
     case 'bucket':

@@ -153,7 +153,9 @@ function capByCost(ctx: RequestContext, terms: Terms, demand: Demand): Demand {
 /** Caps each answer so that all of them fit; what was granted is what later reservations of this request ask for. */
 function shrinkTo(ctx: RequestContext, outputTokens: number): void {
   const { choices } = known(ctx.envelope, 'envelope')
-  const cap = Math.max(1, Math.floor(outputTokens / choices))
+  const cap = Math.floor(outputTokens / choices)
+  if (cap === 0)
+    throw new GatewayError('request_exceeds_limit', 'Too little is left for so many answers.')
   ctx.outputCap = ctx.outputCap === null ? cap : Math.min(ctx.outputCap, cap)
   if (ctx.demand !== null) ctx.demand = { ...ctx.demand, outputTokens }
 }
