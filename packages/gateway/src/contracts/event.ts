@@ -7,25 +7,27 @@ export type GatewayEvent = {
   readonly data: Readonly<Record<string, unknown>>
 }
 
-export type EventType =
-  | 'request.completed'
-  | 'request.failed'
-  | 'rate.exceeded'
-  | 'budget.alert'
-  | 'budget.exceeded'
-  | 'key.created'
-  | 'key.updated'
-  | 'key.rotated'
-  | 'key.revoked'
-  | 'policy.updated'
-  | 'policy.deleted'
-  | 'limit.reset'
-  | 'limit.granted'
-  | 'config.reloaded'
-  | 'config.rejected'
-  | 'server.start'
-  | 'server.stop'
-  | 'heartbeat'
+export const EVENT_TYPES = [
+  'request.completed',
+  'request.failed',
+  'rate.exceeded',
+  'budget.alert',
+  'budget.exceeded',
+  'key.created',
+  'key.updated',
+  'key.rotated',
+  'key.revoked',
+  'policy.updated',
+  'policy.deleted',
+  'limit.reset',
+  'limit.granted',
+  'config.reloaded',
+  'config.rejected',
+  'server.start',
+  'server.stop',
+  'heartbeat',
+] as const
+export type EventType = (typeof EVENT_TYPES)[number]
 
 export type EventBus = {
   emit(type: EventType, data: Readonly<Record<string, unknown>>): void

@@ -31,6 +31,8 @@ type RouteFacts = {
 export type AdminRoute = RouteFacts & {
   readonly query: z.ZodType
   readonly body: z.ZodType
+  /** False: a body may be left out, and must be empty. */
+  readonly takesBody: boolean
   /** Null: not JSON, or JSON that no schema describes; see `answerType`. */
   readonly answer: z.ZodType | null
   readonly answerType: string
@@ -57,6 +59,7 @@ export function jsonRoute<Query, Body, Answer>({
 }: RouteSpec<Query, Body, Answer>): AdminRoute {
   return {
     ...route,
+    takesBody: WITH_BODY.has(route.method) && !Object.is(route.body, NO_BODY),
     answerType: 'application/json',
     async run(control, context) {
       const answer = await handle(await readCall(route, control, context))
@@ -76,6 +79,7 @@ export function rawRoute<Query>({ handle, ...route }: RawRouteSpec<Query>): Admi
   return {
     ...route,
     body: NO_BODY,
+    takesBody: false,
     answer: null,
     async run(control, context) {
       return await handle(await readCall({ ...route, body: NO_BODY }, control, context))

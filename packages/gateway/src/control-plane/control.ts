@@ -18,7 +18,7 @@ export type Control = {
   readonly serving: boolean
   readonly adminToken: string
   /** The current hash key, under which new keys are hashed. */
-  readonly hashKey: Buffer | string
+  readonly hashKey: string
   readonly clock: Clock
   readonly store: Store
   readonly ledger: LedgerWriter

@@ -1,7 +1,7 @@
 import { allLimits } from '../config/limit-shorthands.ts'
 import { parsePolicy } from '../config/policy-schema.ts'
 import type { PolicyConfig } from '../config/policy-config.ts'
-import type { CounterState, CounterView, LimitUnit } from '../contracts/limit.ts'
+import type { CounterState, LimitUnit } from '../contracts/limit.ts'
 import { scaledInteger } from '../lib/decimal.ts'
 import type { GrantLimitBody, ResetLimitBody } from './admin-api.ts'
 import { AdminError } from './admin-error.ts'
@@ -82,9 +82,4 @@ function inUnit(amount: number, unit: LimitUnit): number {
   if (whole !== null && whole > 0) return whole
   const rule = unit === 'usd' ? 'US dollars with at most nine decimals' : 'a whole number'
   throw new AdminError('invalid_request', `amount: must be ${rule}`, { path: 'amount' })
-}
-
-/** Counters as they stand, the same limit's together. */
-export function listCounters(control: Control): readonly CounterView[] {
-  return control.gate.list()
 }

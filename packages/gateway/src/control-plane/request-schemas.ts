@@ -18,6 +18,7 @@ import type {
   UsageFilter,
   UsageQuery,
 } from './admin-api.ts'
+import { NAMED_SCHEMAS } from './answer-schemas.ts'
 import { MAX_PAGE_ITEMS } from './list-page.ts'
 
 const MAX_NAME_CHARACTERS = 128
@@ -40,6 +41,7 @@ const keyMetadata: z.ZodType<Readonly<Record<string, string>>> = metadataMap.ref
 
 /** Any object here; the use-case checks the policy as a whole, because a patch alone is none. */
 export const policyObject: z.ZodType<JsonObject> = z.record(z.string(), z.unknown())
+NAMED_SCHEMAS.add(policyObject, { id: 'PolicyFields' })
 
 const subjectValue = shownName.nullable()
 const subject: z.ZodType<SubjectBody> = strict({

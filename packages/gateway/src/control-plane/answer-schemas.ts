@@ -1,0 +1,241 @@
+import * as z from 'zod'
+import type {
+  ConfigView,
+  DeletedView,
+  ErrorBody,
+  HealthView,
+  JsonObject,
+  KeyExplanation,
+  KeyView,
+  KeyWithSecret,
+  LimitChange,
+  LimitView,
+  ModelView,
+  Page,
+  PolicyView,
+  ProviderTestView,
+  ProviderView,
+  ReloadView,
+} from './admin-api.ts'
+
+/** Schemas with a name in the OpenAPI document. */
+export const NAMED_SCHEMAS: z.core.$ZodRegistry<{ id: string }> = z.registry<{ id: string }>()
+
+function named<T>(id: string, schema: z.ZodType<T>): z.ZodType<T> {
+  NAMED_SCHEMAS.add(schema, { id })
+  return schema
+}
+
+const text = z.string()
+const count = z.int()
+const maybeText = z.string().nullable()
+const time = z.string().describe('RFC 3339, UTC.')
+const maybeTime = time.nullable()
+const maybeNumber = z.number().nullable()
+const texts = z.array(z.string())
+const object: z.ZodType<JsonObject> = z.record(z.string(), z.unknown())
+const textMap = z.record(z.string(), z.string())
+
+export function pageOfSchema<T>(item: z.ZodType<T>): z.ZodType<Page<T>> {
+  return z.strictObject({ items: z.array(item), total: count, next: maybeText })
+}
+
+const keyReference = z.strictObject({ id: text, name: text })
+
+export const errorSchema: z.ZodType<ErrorBody> = named(
+  'Error',
+  z.strictObject({
+    error: z.strictObject({
+      code: text,
+      message: text,
+      path: z.exactOptional(text),
+      problems: z.exactOptional(
+        z.array(z.strictObject({ path: text, line: maybeNumber, message: text })),
+      ),
+      matches: z.exactOptional(z.array(keyReference)),
+      keys: z.exactOptional(z.array(keyReference)),
+    }),
+  }),
+)
+
+const keyFields = {
+  id: text,
+  name: text,
+  last4: text,
+  state: z.enum(['active', 'disabled', 'expired', 'revoked']),
+  owner: z.enum(['api', 'file']),
+  expires_at: maybeTime,
+  enabled: z.boolean(),
+  revoked_at: maybeTime,
+  scopes: texts,
+  subject: z.strictObject({
+    team: maybeText,
+    rolegroup: maybeText,
+    role: maybeText,
+    user: maybeText,
+  }),
+  policy: object,
+  policies: texts,
+  metadata: textMap,
+  created_at: maybeTime,
+  created_by: text,
+  updated_at: maybeTime,
+  last_used_at: maybeTime,
+  rotated_at: maybeTime,
+  rotate_every: maybeText,
+  previous_valid_until: maybeTime,
+}
+
+export const keySchema: z.ZodType<KeyView> = named('Key', z.strictObject(keyFields))
+export const keyWithSecretSchema: z.ZodType<KeyWithSecret> = named(
+  'KeyWithSecret',
+  z.strictObject({ ...keyFields, key: z.string().describe('The secret. Shown only here.') }),
+)
+
+export const keyExplanationSchema: z.ZodType<KeyExplanation> = named(
+  'KeyExplanation',
+  z.strictObject({
+    key: keyReference,
+    layers: texts,
+    fields: z.array(z.strictObject({ field: text, value: z.unknown(), from: texts })),
+    conflicts: z.array(z.strictObject({ from: text, field: text, problem: text })),
+    model: z.strictObject({ name: text, allowed: z.boolean(), entry: maybeText }).nullable(),
+  }),
+)
+
+export const policySchema: z.ZodType<PolicyView> = named(
+  'Policy',
+  z.strictObject({
+    name: text,
+    owner: z.enum(['api', 'file']),
+    policy: object,
+    created_at: maybeTime,
+    updated_at: maybeTime,
+  }),
+)
+export const deletedSchema: z.ZodType<DeletedView> = z.strictObject({
+  name: text,
+  deleted: z.literal(true),
+})
+
+export const providerSchema: z.ZodType<ProviderView> = named(
+  'Provider',
+  z.strictObject({
+    name: text,
+    protocols: texts,
+    base_url: text,
+    auth: text,
+    credential: maybeText,
+    credential_missing: z.boolean(),
+    allow_private: z.boolean(),
+    on_client_abort: z.enum(['abort', 'drain']),
+    timeouts: z.strictObject({ connect: text, first_byte: text, idle: text, total: text }),
+  }),
+)
+
+export const providerTestSchema: z.ZodType<ProviderTestView> = named(
+  'ProviderTest',
+  z.strictObject({
+    provider: text,
+    ok: z.boolean(),
+    status: maybeNumber,
+    latency_ms: z.number(),
+    problem: maybeText,
+  }),
+)
+
+const rates = {
+  input: z.number(),
+  output: z.number(),
+  cache_read: z.number(),
+  cache_write_5m: z.number(),
+  cache_write_1h: z.number(),
+  reasoning: maybeNumber,
+}
+const price = z.strictObject({
+  ...rates,
+  tiers: z.array(z.strictObject({ ...rates, above_input_tokens: count })),
+})
+
+export const modelSchema: z.ZodType<ModelView> = named(
+  'Model',
+  z.strictObject({
+    name: text,
+    declared: z.boolean(),
+    priced: z.boolean(),
+    price: price.nullable(),
+    context: maybeNumber,
+    targets: z.array(
+      z.strictObject({
+        id: text,
+        provider: text,
+        model: text,
+        weight: z.number(),
+        priced: z.boolean(),
+        price: price.nullable(),
+        context: maybeNumber,
+        max_output: z.number(),
+      }),
+    ),
+  }),
+)
+
+export const limitSchema: z.ZodType<LimitView> = named(
+  'Limit',
+  z.strictObject({
+    id: text,
+    scope: text,
+    value: text,
+    unit: text,
+    used: z.number(),
+    reserved: z.number(),
+    amount: z.number(),
+    resets_at: maybeTime,
+  }),
+)
+export const limitChangeSchema: z.ZodType<LimitChange> = named(
+  'LimitChange',
+  z.strictObject({ id: text, changed: count, items: z.array(limitSchema) }),
+)
+
+export const healthSchema: z.ZodType<HealthView> = named(
+  'Health',
+  z.strictObject({
+    status: z.enum(['ok', 'degraded']),
+    version: text,
+    serving: z.boolean(),
+    started_at: time,
+    checks: textMap,
+    targets: z.array(
+      z.strictObject({
+        target: text,
+        provider: text,
+        model: text,
+        state: text,
+        circuit: maybeText,
+        set_aside_until: maybeTime,
+        consecutive_failures: maybeNumber,
+        failure_share: maybeNumber,
+        latency_ms: maybeNumber,
+      }),
+    ),
+  }),
+)
+
+export const configSchema: z.ZodType<ConfigView> = named(
+  'Config',
+  z.strictObject({
+    file: maybeText,
+    revision: count,
+    from_env: texts,
+    missing_secrets: z.array(z.strictObject({ path: text, reference: text })),
+    config: object,
+  }),
+)
+export const reloadSchema: z.ZodType<ReloadView> = z.strictObject({
+  reloaded: z.literal(true),
+  revision: count,
+})
+
+/** Any JSON object: a JSON Schema, or statistics whose shape `observe/` owns. */
+export const objectSchema: z.ZodType<JsonObject> = object

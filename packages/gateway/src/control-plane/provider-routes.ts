@@ -1,0 +1,71 @@
+import type { ProviderPlan } from '../plan/gateway-plan.ts'
+import type { ProviderView } from './admin-api.ts'
+import { AdminError } from './admin-error.ts'
+import { jsonRoute, NO_BODY, NO_QUERY, type AdminRoute } from './admin-route.ts'
+import { pageOfSchema, providerSchema, providerTestSchema } from './answer-schemas.ts'
+import type { Control } from './control.ts'
+import { pageOf, sortedBy } from './list-page.ts'
+import { pageQuery } from './request-schemas.ts'
+import { durationText } from './written-times.ts'
+
+export const PROVIDER_ROUTES: readonly AdminRoute[] = [
+  jsonRoute({
+    method: 'GET',
+    path: '/providers',
+    summary: 'Configured providers, by name',
+    query: pageQuery,
+    body: NO_BODY,
+    answer: pageOfSchema(providerSchema),
+    handle({ control, query }) {
+      const providers = [...control.plan().providers.values()].map((one) => view(control, one))
+      return pageOf(sortedBy(providers, nameOf), nameOf, query)
+    },
+  }),
+  jsonRoute({
+    method: 'POST',
+    path: '/providers/{name}/test',
+    summary: 'Ask a provider for its model list, with its credential; spends nothing',
+    query: NO_QUERY,
+    body: NO_BODY,
+    answer: providerTestSchema,
+    async handle({ control, param }) {
+      const name = param('name')
+      if (!control.plan().providers.has(name)) {
+        throw new AdminError('not_found', 'No provider of this name is configured.')
+      }
+      const { latencyMs, ...test } = await control.testProvider(name)
+      return { ...test, latency_ms: latencyMs }
+    },
+  }),
+]
+
+function view(control: Control, plan: ProviderPlan): ProviderView {
+  return {
+    name: plan.name,
+    protocols: plan.protocols,
+    base_url: plan.origin + plan.basePath,
+    auth: plan.auth.kind,
+    credential: plan.auth.kind === 'none' ? null : credentialReference(control, plan),
+    credential_missing: plan.credentialMissing !== null,
+    allow_private: plan.allowPrivate,
+    on_client_abort: plan.onClientAbort,
+    timeouts: {
+      connect: durationText(plan.timeouts.connectMs),
+      first_byte: durationText(plan.timeouts.firstByteMs),
+      idle: durationText(plan.timeouts.idleMs),
+      total: durationText(plan.timeouts.totalMs),
+    },
+  }
+}
+
+/** Where the credential stands: as configured, else the variable that the catalogue names. */
+function credentialReference(control: Control, { name }: ProviderPlan): string | null {
+  const written = control.config().config.providers[name]
+  if (written?.credential !== undefined) return written.credential.reference
+  const variable = control.catalogue.get(written?.extends ?? name)?.credentialEnv ?? null
+  return variable === null ? null : `env:${variable}`
+}
+
+function nameOf({ name }: ProviderView): string {
+  return name
+}
