@@ -26,7 +26,7 @@ import { requestEventSink } from './observe/request-events.ts'
 import { createStats, restoreStats, type Stats } from './observe/stats.ts'
 import { type Sandbox, startSandbox } from './providers/sandbox/sandbox.ts'
 import { PROTOCOLS } from './registry.ts'
-import { lockForServing } from './storage/sqlite/serving-lock.ts'
+import { takeServingLock } from './take-serving-lock.ts'
 import { createTokenCounter } from './tokenizers/token-counter.ts'
 import { VERSION } from './version.ts'
 
@@ -34,11 +34,15 @@ export type ServeOptions = {
   readonly load: LoadOptions
   /** All output is JSON lines. */
   readonly jsonLogs: boolean
+  /** Takes whole log lines; null: standard output. */
+  readonly writeLog: ((line: string) => void) | null
 }
 
 export type RunningServer = {
   readonly proxyUrl: string
   readonly adminUrl: string
+  /** The built-in simulated provider runs. */
+  readonly sandbox: boolean
   readonly core: Core
   readonly control: Control
   readonly log: RootLogger
@@ -55,7 +59,7 @@ const SANDBOX_TOKEN_MS = 2
 /** Starts everything. Throws `ConfigError`, `PlanError`, `StoreError`, or the listener's error. */
 export async function composeServer(options: ServeOptions): Promise<RunningServer> {
   const loaded = loadConfig(options.load)
-  const lock = await lockForServing(loaded.config.dir)
+  const lock = await takeServingLock(loaded.config.dir)
   const tokenCounter = createTokenCounter({ memoBytes: MEMO_BYTES })
   const sandbox = await sandboxFor(withProviders(loaded, options.load.env), tokenCounter)
   const logs: { root: RootLogger | null } = { root: null }
@@ -65,7 +69,7 @@ export async function composeServer(options: ServeOptions): Promise<RunningServe
     facts: sandbox === null ? [] : [sandbox.facts],
     onKeyProblem: (problem) => logs.root?.warn({}, problem),
   })
-  const log = openLog(core, options.jsonLogs)
+  const log = openLog(core, options)
   logs.root = log
   const parts = composeDataPlane(core, { log, tokenCounter })
   const proxy = createListener(parts.dataPlane)
@@ -79,6 +83,7 @@ export async function composeServer(options: ServeOptions): Promise<RunningServe
   return {
     proxyUrl,
     adminUrl: admin.url,
+    sandbox: sandbox !== null,
     core,
     control,
     log,
@@ -113,10 +118,15 @@ async function sandboxFor(
   return await startSandbox({ tokenCounter, tokenMs: SANDBOX_TOKEN_MS })
 }
 
-function openLog(core: Core, jsonLogs: boolean): RootLogger {
+function openLog(core: Core, { jsonLogs, writeLog }: ServeOptions): RootLogger {
   const { level, format } = core.loaded().config.log
   const chosen = format ?? (process.stdout.isTTY ? 'pretty' : 'json')
-  return createLogger({ level, format: jsonLogs ? 'json' : chosen, secrets: core.secrets })
+  return createLogger({
+    level,
+    format: jsonLogs ? 'json' : chosen,
+    secrets: core.secrets,
+    ...(writeLog === null ? {} : { write: writeLog }),
+  })
 }
 
 function composeDataPlane(

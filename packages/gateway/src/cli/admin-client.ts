@@ -1,0 +1,154 @@
+import type { Page } from '../control-plane/admin-api.ts'
+import { isRecord } from '../lib/is-record.ts'
+import type { AdminCall } from './cli-deps.ts'
+import { CliError } from './cli-error.ts'
+import { oneLine } from './plain-text.ts'
+
+export type Query = Readonly<Record<string, string | number | undefined>>
+
+/** The admin API, over HTTP or in this process. */
+export type AdminClient = {
+  /** False: no server runs, and this process works on the store. */
+  readonly serving: boolean
+  /** Of the running server; null without one, or when it is somewhere else. */
+  readonly proxyUrl: string | null
+  readonly adminUrl: string | null
+  /** The body of the answer. Throws `CliError` with what the API says. */
+  readonly request: (method: string, path: string, body?: unknown) => Promise<unknown>
+  readonly close: () => Promise<void>
+}
+
+/** Statuses that mean that what was asked for is wrong, not that it failed. */
+const USAGE_STATUSES: readonly number[] = [400, 422]
+const PAGE_ITEMS = 1000
+const TIMEOUT_MS = 30_000
+
+/** Over HTTP. `fetch` is the CLI's only client: it makes few calls, and the same types serve in-process. */
+export function httpCall(token: string): AdminCall {
+  return async (request) => {
+    request.headers.set('authorization', `Bearer ${token}`)
+    return await fetch(request, { signal: AbortSignal.timeout(TIMEOUT_MS), redirect: 'error' })
+  }
+}
+
+export function requestThrough(call: AdminCall, adminUrl: string): AdminClient['request'] {
+  return async (method, path, body) => {
+    const response = await answer(call, adminUrl, { method, path, body })
+    const text = await response.text()
+    const parsed = parseJson(text)
+    if (response.ok) return parsed
+    throw toCliError(response.status, parsed)
+  }
+}
+
+type Asked = { readonly method: string; readonly path: string; readonly body: unknown }
+
+async function answer(call: AdminCall, adminUrl: string, asked: Asked): Promise<Response> {
+  const { method, path, body } = asked
+  const headers = { accept: 'application/json', 'content-type': 'application/json' }
+  const request = new Request(`${adminUrl}/admin/v1${path}`, {
+    method,
+    headers,
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  })
+  try {
+    return await call(request)
+  } catch (cause) {
+    throw new CliError(`the admin API at ${adminUrl} does not answer (${reason(cause)}).`, 1, {
+      cause,
+    })
+  }
+}
+
+function toCliError(status: number, body: unknown): CliError {
+  const error = isRecord(body) && isRecord(body['error']) ? body['error'] : {}
+  const { message, path, problems } = error
+  const exitCode = USAGE_STATUSES.includes(status) ? 2 : 1
+  const listed = Array.isArray(problems) ? problems.filter(isRecord) : []
+  if (listed.length > 0) return new CliError(listed.map(problemLine).join('\n'), exitCode)
+  if (typeof message !== 'string') return new CliError(`the admin API answered ${status}.`)
+  const named = typeof path !== 'string' || path === '' || message.includes(path)
+  const text = named ? message : `${path}: ${message}`
+  const hint = status === 401 ? ' Set TOLLGATE_ADMIN_TOKEN to the token of that server.' : ''
+  return new CliError(oneLine(`${text}${hint}`), exitCode)
+}
+
+function problemLine({ path, line, message }: Readonly<Record<string, unknown>>): string {
+  const where = typeof path === 'string' && path !== '' ? path : 'body'
+  const at = typeof line === 'number' ? ` (line ${line})` : ''
+  return oneLine(`${where}${at}: ${String(message)}`)
+}
+
+export function parseJson(text: string): unknown {
+  try {
+    return text === '' ? null : JSON.parse(text)
+  } catch {
+    return null
+  }
+}
+
+/** What lies at the bottom of a failed `fetch`. */
+export function reason(cause: unknown): string {
+  if (!(cause instanceof Error)) return String(cause)
+  const inner = cause.cause
+  if (isRecord(inner) && typeof inner['code'] === 'string') return inner['code']
+  return cause.message
+}
+
+/** `/path?a=1`, without what is undefined. */
+export function withQuery(path: string, query: Query): string {
+  const parameters = new URLSearchParams()
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== undefined) parameters.set(name, String(value))
+  }
+  return parameters.size === 0 ? path : `${path}?${parameters.toString()}`
+}
+
+/** Every page, one after the other. The caller says by `T` what the API's types promise of the route. */
+export async function* eachItem<T>(
+  client: AdminClient,
+  path: string,
+  query: Query = {},
+): AsyncGenerator<T> {
+  let cursor: string | undefined
+  do {
+    const page = await client.request(
+      'GET',
+      withQuery(path, { ...query, limit: PAGE_ITEMS, cursor }),
+    )
+    if (!isPage<T>(page)) throw new CliError(`the admin API answered ${path} with no list.`)
+    yield* page.items
+    cursor = page.next ?? undefined
+  } while (cursor !== undefined)
+}
+
+function isPage<T>(value: unknown): value is Page<T> {
+  return isRecord(value) && Array.isArray(value['items'])
+}
+
+/** The whole list as one page. `most`: no more than that. */
+export async function listAll<T>(
+  client: AdminClient,
+  path: string,
+  query: Query = {},
+): Promise<Page<T>> {
+  const items: T[] = []
+  for await (const item of eachItem<T>(client, path, query)) items.push(item)
+  return { items, total: items.length, next: null }
+}
+
+/** What the API's types promise of a route that answers one object. */
+export async function requestOne<T extends object>(
+  client: AdminClient,
+  method: string,
+  path: string,
+  body?: unknown,
+): Promise<T> {
+  const answered = await client.request(method, path, body)
+  if (isAnswer<T>(answered)) return answered
+  throw new CliError(`the admin API answered ${path} with no object.`)
+}
+
+function isAnswer<T extends object>(value: unknown): value is T {
+  return isRecord(value)
+}

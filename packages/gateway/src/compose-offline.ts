@@ -1,0 +1,77 @@
+import type { OfflineAdmin } from './cli/cli-deps.ts'
+import { composeCore } from './compose-core.ts'
+import { loadConfig, type LoadOptions } from './config/load-config.ts'
+import { createAdminApp } from './control-plane/admin-app.ts'
+import type { Control } from './control-plane/control.ts'
+import { probeProvider } from './data-plane/upstream/probe-provider.ts'
+import { UpstreamPools } from './data-plane/upstream/pools.ts'
+import { Watchdog } from './data-plane/upstream/watchdog.ts'
+import { SYSTEM_CLOCK } from './lib/clock.ts'
+import { createStats, restoreStats } from './observe/stats.ts'
+import { lockForServing } from './storage/sqlite/serving-lock.ts'
+import { VERSION } from './version.ts'
+
+const STATS_PATH = '/admin/v1/stats'
+
+/**
+ * The admin API over the store, for a command that finds no server. It takes the serving lock, so that no server starts
+ * meanwhile and misses the change. Throws `ConfigError`, `PlanError` or `StoreError` (`served`: a server has the store).
+ */
+export async function composeOffline(load: LoadOptions): Promise<OfflineAdmin> {
+  const loaded = loadConfig(load)
+  const lock = await lockForServing(loaded.config.dir)
+  try {
+    return await openWith(load, loaded, () => lock.release())
+  } catch (thrown) {
+    lock.release()
+    throw thrown
+  }
+}
+
+async function openWith(
+  load: LoadOptions,
+  loaded: ReturnType<typeof loadConfig>,
+  release: () => void,
+): Promise<OfflineAdmin> {
+  const core = await composeCore({ load, loaded, facts: [], onKeyProblem: () => {} })
+  const stats = createStats({ clock: SYSTEM_CLOCK })
+  const tools = { pools: new UpstreamPools(), watchdog: new Watchdog() }
+  const control: Control = {
+    version: VERSION,
+    startedAtMs: Date.now(),
+    serving: false,
+    adminToken: core.adminToken,
+    hashKey: core.hashKey,
+    clock: SYSTEM_CLOCK,
+    store: core.store,
+    ledger: core.ledger,
+    keyRing: core.keyRing,
+    gate: core.gate,
+    events: core.events,
+    catalogue: core.catalogue,
+    config: core.loaded,
+    plan: core.plan,
+    recompile: core.recompile,
+    reload: core.reload,
+    stats: () => stats.view(),
+    metrics: async () => ({ contentType: 'text/plain', text: '' }),
+    readiness: () => ({}),
+    testProvider: (name) => probeProvider(core.plan(), name, tools),
+  }
+  const app = createAdminApp(control, { allowedHosts: null })
+  return {
+    created: core.created,
+    async request(request) {
+      if (new URL(request.url).pathname === STATS_PATH) {
+        await restoreStats(stats, core.store.records, Date.now())
+      }
+      request.headers.set('authorization', `Bearer ${core.adminToken}`)
+      return await app.fetch(request)
+    },
+    async close() {
+      await tools.pools.close()
+      await core.close()
+      release()
+    },
+  }
+}
