@@ -1,0 +1,126 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { loadConfig, type LoadedConfig } from '../../config/load-config.ts'
+import type { Gate } from '../../contracts/limit.ts'
+import { createMemoryGate } from '../../data-plane/limits/memory-gate.ts'
+import { SYSTEM_CLOCK, type Clock } from '../../lib/clock.ts'
+import { createEventBus } from '../../observe/event-bus.ts'
+import { compilePlan } from '../../plan/compile-plan.ts'
+import { configKeyRecords } from '../../plan/config-keys.ts'
+import type { GatewayPlan } from '../../plan/gateway-plan.ts'
+import { KeyRing } from '../../plan/key-ring.ts'
+import { CATALOGUE, MODELS } from '../../plan/testing/plan-fixtures.ts'
+import { openSqliteStore } from '../../storage/sqlite/open-sqlite-store.ts'
+import type { Control } from '../control.ts'
+
+export const TOKEN = 'admin-token-of-the-tests'
+export const CREDENTIAL = 'sk-credential-of-a-provider'
+
+export type TestControl = {
+  readonly control: Control
+  readonly dir: string
+  /** Moves the wall clock. */
+  readonly advance: (ms: number) => void
+  /** What the next `reload` finds, or throws. */
+  readonly nextConfig: (config: Readonly<Record<string, unknown>> | Error) => void
+  readonly remove: () => Promise<void>
+}
+
+/** A control over a real store in a directory of its own. `over` is the content of the configuration file. */
+export async function testControl(
+  over: Readonly<Record<string, unknown>> = {},
+  changes: Partial<Control> = {},
+): Promise<TestControl> {
+  const dir = await mkdtemp(join(tmpdir(), 'tollgate-admin-'))
+  const { store, ledger } = await openSqliteStore({ path: join(dir, 'tollgate.db') })
+  let aheadMs = 0
+  const clock: Clock = {
+    monotonicMs: () => SYSTEM_CLOCK.monotonicMs() + aheadMs,
+    wallMs: () => SYSTEM_CLOCK.wallMs() + aheadMs,
+  }
+  const events = createEventBus(clock)
+  const load = (config: Readonly<Record<string, unknown>>): LoadedConfig =>
+    loadConfig({
+      env: { ACME_KEY: CREDENTIAL, LOCAL_KEY: CREDENTIAL },
+      cwd: dir,
+      overrides: { ...config },
+    })
+  let loaded = load(over)
+  let upcoming: Readonly<Record<string, unknown>> | Error = over
+  let revision = 0
+  const compile = async (from: LoadedConfig): Promise<GatewayPlan> => {
+    const storedPolicies = await store.policies.list()
+    revision += 1
+    return compilePlan({
+      config: from.config,
+      catalogue: CATALOGUE,
+      models: MODELS,
+      storedPolicies,
+      revision,
+      env: { ACME_KEY: CREDENTIAL },
+    })
+  }
+  let plan = await compile(loaded)
+  const hashKey = 'hash-key-of-the-tests'
+  const keyRing = new KeyRing({ hashKeys: [hashKey], plan })
+  keyRing.replaceAll(configKeyRecords(loaded.config))
+  const gate: Gate = createMemoryGate({ clock, onAlert: () => undefined })
+  const control: Control = {
+    version: '9.9.9',
+    startedAtMs: clock.wallMs(),
+    serving: true,
+    adminToken: TOKEN,
+    hashKey,
+    clock,
+    store,
+    ledger,
+    keyRing,
+    gate,
+    events,
+    catalogue: CATALOGUE,
+    config: () => loaded,
+    plan: () => plan,
+    async recompile() {
+      plan = await compile(loaded)
+      keyRing.usePlan(plan)
+    },
+    async reload() {
+      if (upcoming instanceof Error) throw upcoming
+      const next = load(upcoming)
+      plan = await compile(next)
+      loaded = next
+      keyRing.usePlan(plan)
+    },
+    stats: () => ({
+      windows: { '1m': { requests: 0 } },
+      by_model: {},
+      by_key: {},
+      by_provider: {},
+    }),
+    metrics: async () => ({ contentType: 'text/plain; version=0.0.4', text: 'tollgate_up 1\n' }),
+    readiness: () => ({ ledger: null }),
+    testProvider: async (name) => ({
+      provider: name,
+      ok: false,
+      status: 401,
+      latencyMs: 12.5,
+      problem: 'the provider refused the credential',
+    }),
+    ...changes,
+  }
+  return {
+    control,
+    dir,
+    advance: (ms) => {
+      aheadMs += ms
+    },
+    nextConfig: (config) => {
+      upcoming = config
+    },
+    async remove() {
+      await store.close()
+      await rm(dir, { recursive: true, force: true })
+    },
+  }
+}
