@@ -65,8 +65,8 @@ export type ProtocolEndpoint = {
   readonly carriesDocuments: boolean
   /** False for endpoints that spend nothing, such as token counting. */
   readonly billed: boolean
-  /** Throws `malformed_json` or `invalid_request`. Hot. */
-  readEnvelope(body: Buffer): Envelope
+  /** Throws `malformed_json` or `invalid_request`. `maxDepth`: the deepest nesting that is read. Hot. */
+  readEnvelope(body: Buffer, maxDepth: number): Envelope
   /** Every text of the request that the model will read. */
   readInput(envelope: Envelope): InputParts
   renameModel(envelope: Envelope, model: string): ByteEdit

@@ -5,29 +5,62 @@ import { isRecord } from '../lib/is-record.ts'
 import { findJsonProblem } from '../lib/json-error.ts'
 import { type JsonOutline, JsonOutlineError, outlineJson } from '../lib/json-outline.ts'
 
-/** What providers accept in practice; far above any real conversation's nesting. */
-const MAX_DEPTH = 64
+/** Far above what any protocol has. */
+const MAX_MEMBERS = 1000
 const MAX_MODEL_CHARS = 256
 /** No provider gives more than this; above it a number is a mistake or an attack on a reservation. */
 const MAX_OUTPUT_TOKENS = 100_000_000
+
+/** Members that decide what is allowed, spent or reserved. No other spelling of them may stand beside. */
+const GUARDED: ReadonlySet<string> = new Set([
+  'model',
+  'messages',
+  'input',
+  'system',
+  'tools',
+  'stream',
+  'stream_options',
+  'max_tokens',
+  'max_completion_tokens',
+  'n',
+])
 
 /** A request body: its values, and where its top-level members stand in the bytes. */
 export type ReadBody = JsonOutline & { readonly value: Readonly<Record<string, unknown>> }
 
 /** Reads a body once. Throws `malformed_json` with the place and without any of the content. Hot. */
-export function readJsonBody(body: Buffer): ReadBody {
+export function readJsonBody(body: Buffer, maxDepth: number): ReadBody {
   if (!isUtf8(body)) throw new GatewayError('malformed_json', 'The body is not valid UTF-8.')
   const latin1 = body.toString('latin1')
   try {
-    const { members, membersEndAt } = outlineJson(latin1, MAX_DEPTH)
+    const { members, membersEndAt } = outlineJson(latin1, maxDepth)
     const value: unknown = JSON.parse(isAscii(body) ? latin1 : body.toString('utf8'))
-    if (isRecord(value)) return { value, members, membersEndAt }
+    if (isRecord(value)) {
+      checkNames(members)
+      return { value, members, membersEndAt }
+    }
   } catch (thrown) {
     if (thrown instanceof JsonOutlineError) throw malformed(body, thrown.message, thrown.at)
     if (!(thrown instanceof SyntaxError)) throw thrown
   }
-  const found = findJsonProblem(body, MAX_DEPTH)
+  const found = findJsonProblem(body, maxDepth)
   throw malformed(body, found?.problem ?? 'expected a JSON object', found?.at ?? 0)
+}
+
+/**
+ * Some servers match names in any case, and then the last one wins: `"Model"` beside `"model"` would be two models.
+ * Upper and lower casing folds what such servers fold, the Kelvin sign and the long s too.
+ */
+function checkNames(members: ReadonlyMap<string, Span>): void {
+  if (members.size > MAX_MEMBERS) {
+    const problem = `The body has more than ${MAX_MEMBERS} members.`
+    throw new GatewayError('invalid_request', problem)
+  }
+  for (const name of members.keys()) {
+    if (GUARDED.has(name)) continue
+    const folded = name.toUpperCase().toLowerCase()
+    if (GUARDED.has(folded)) throw invalidField(folded, 'must be written in lower case.')
+  }
 }
 
 function malformed(body: Buffer, problem: string, at: number): GatewayError {
@@ -54,14 +87,14 @@ export function readModel(body: ReadBody): { model: string; span: Span } {
   if (model.length > MAX_MODEL_CHARS) {
     throw invalidField('model', `must be at most ${MAX_MODEL_CHARS} characters.`)
   }
-  if (hasControlOrSpace(model)) {
-    throw invalidField('model', 'must not hold spaces or control characters.')
+  if (isOddName(model)) {
+    throw invalidField('model', 'must be printable ASCII without spaces.')
   }
   return { model, span }
 }
 
 /** Names go into headers, paths and logs. */
-function hasControlOrSpace(text: string): boolean {
+function isOddName(text: string): boolean {
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i)
     if (code <= 0x20 || code >= 0x7f) return true

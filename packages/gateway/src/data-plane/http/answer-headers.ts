@@ -29,7 +29,9 @@ export function answerHeaders(ctx: RequestContext, upstream: IncomingHttpHeaders
 function addUpstream(headers: string[], upstream: IncomingHttpHeaders): void {
   for (const name in upstream) {
     const value = upstream[name]
-    if (typeof value === 'string' && isPassed(name)) headers.push(name, value)
+    if (value === undefined || !isPassed(name)) continue
+    if (typeof value === 'string') headers.push(name, value)
+    else for (const one of value) headers.push(name, one)
   }
 }
 

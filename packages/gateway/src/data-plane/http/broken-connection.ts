@@ -1,11 +1,19 @@
 import type { Duplex } from 'node:stream'
 import { STATUS_CODES } from 'node:http'
+import { connectionOf } from './connections.ts'
 
 type ParserError = NodeJS.ErrnoException & { readonly bytesParsed?: number }
 
-/** What the parser refused, as an answer: always JSON, always the last thing on the connection. */
+/**
+ * What the parser refused, as an answer: always JSON, always the last thing on the connection.
+ *
+ * While another answer is under way the connection is cut instead, since these bytes would become a part of it.
+ */
 export function answerBrokenConnection(error: ParserError, socket: Duplex): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+  const connection = connectionOf(socket)
+  const busy = connection.openAnswers > 0 || connection.closing
+  connection.closing = true
+  if (error.code === 'ECONNRESET' || !socket.writable || busy) return void socket.destroy()
   const { status, message } = describe(error.code ?? '')
   const body = JSON.stringify({
     error: { message, type: 'invalid_request_error', param: null, code: codeOf(status) },

@@ -1,5 +1,5 @@
 import { BlockList, isIP } from 'node:net'
-import { headField, type RequestHead } from './request-head.ts'
+import type { RequestHead } from './request-head.ts'
 
 const blockLists = new WeakMap<readonly string[], BlockList>()
 
@@ -37,13 +37,21 @@ export function clientAddress(
 ): string {
   const direct = unmapped(peer ?? '')
   if (trustedProxies.length === 0 || !isAddressIn(direct, trustedProxies)) return direct
-  const forwarded = headField(head, 'x-forwarded-for')?.split(',') ?? []
-  for (const part of forwarded.toReversed()) {
+  for (const part of forwardedFor(head).toReversed()) {
     const address = unmapped(part.trim())
     if (isIP(address) === 0) break
     if (!isAddressIn(address, trustedProxies)) return address
   }
   return direct
+}
+
+/** A proxy may add a field of its own behind one that the client sent; only the order of all counts. */
+function forwardedFor({ fields }: RequestHead): readonly string[] {
+  const parts: string[] = []
+  for (let i = 0; i < fields.length; i += 2) {
+    if (fields[i] === 'x-forwarded-for') parts.push(...(fields[i + 1] ?? '').split(','))
+  }
+  return parts
 }
 
 function unmapped(address: string): string {

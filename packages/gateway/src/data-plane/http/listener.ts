@@ -1,13 +1,16 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { GatewayError, toGatewayError } from '../../errors/gateway-error.ts'
-import { newPublicId } from '../../lib/virtual-key.ts'
+import { newRequestId } from '../../lib/sortable-id.ts'
+import type { SeenKey } from '../../plan/key-ring.ts'
 import type { DataPlane } from '../pipeline/data-plane.ts'
 import { RequestContext } from '../pipeline/request-context.ts'
 import { refuseRequest, runRequest } from '../pipeline/run-request.ts'
 import { authenticate } from '../stages/authenticate.ts'
 import { clientAddress } from './client-address.ts'
 import { EndpointTable, type ServedEndpoint } from './endpoint-table.ts'
+import { answerLast, type Connection, connectionOf } from './connections.ts'
 import { serveLocally } from './local-endpoints.ts'
 import { readBody, tooLarge } from './read-body.ts'
 import { readRequestHead, type RequestHead } from './request-head.ts'
@@ -18,7 +21,7 @@ import { answerBrokenConnection } from './broken-connection.ts'
 const MAX_HEADER_BYTES = 32 * 1024
 /** How often slow heads are looked for. */
 const CHECK_CONNECTIONS_MS = 5000
-/** What is read of a refused body before the connection is closed instead. */
+/** What is read of a refused body; then nothing more is, until the answer has closed the connection. */
 const MAX_DRAINED_BYTES = 64 * 1024
 
 /** The data plane's server: strict HTTP in front of the pipeline. */
@@ -50,6 +53,7 @@ export function createListener(dataPlane: DataPlane): Server {
 class Front {
   private readonly dataPlane: DataPlane
   private readonly table: EndpointTable
+  private readonly seenKeys = new WeakMap<Socket, SeenKey>()
 
   constructor(dataPlane: DataPlane) {
     this.dataPlane = dataPlane
@@ -72,14 +76,16 @@ class Front {
 
   private async handle(req: IncomingMessage, res: ServerResponse, waits: boolean): Promise<void> {
     const receivedAtMs = performance.now()
+    const connection = connectionOf(req.socket)
+    if (connection.closing) return
     let head: RequestHead
     try {
       head = readRequestHead(req)
     } catch (thrown) {
       return this.refuseEarly(req, res, toGatewayError(thrown))
     }
-    if (head.wantsUpgrade) res.shouldKeepAlive = false
     const served = this.table.find(head.path)
+    if (head.wantsUpgrade || (served === null && head.hasBody)) answerLast(connection, res)
     if (served === null) {
       const protocol = this.table.protocolOf(head.fields, head.path)
       return serveLocally({ dataPlane: this.dataPlane, protocol, head, req, res })
@@ -90,12 +96,8 @@ class Front {
       })
       return this.refuseEarly(req, res, error, served)
     }
-    const ctx = this.born(head, served, { receivedAtMs, peer: req.socket.remoteAddress })
-    this.dataPlane.load.inFlight++
-    res.on('close', () => {
-      this.dataPlane.load.inFlight--
-      onClose(ctx, res)
-    })
+    const ctx = this.born(head, served, { receivedAtMs, socket: req.socket })
+    this.follow(ctx, connection, req, res)
     try {
       authenticate(ctx)
       await this.receive(ctx, req, waits ? res : null)
@@ -106,10 +108,35 @@ class Front {
     return runRequest(ctx, res)
   }
 
+  /** Counts the request until its answer is gone. A pipelined answer has no connection yet, so it is told by the socket. */
+  private follow(
+    ctx: RequestContext,
+    connection: Connection,
+    req: IncomingMessage,
+    res: ServerResponse,
+  ): void {
+    const { load } = this.dataPlane
+    const { socket } = req
+    const queued = res.socket === null
+    let open = true
+    const onGone = (): void => {
+      if (!open) return
+      open = false
+      load.inFlight--
+      connection.openAnswers--
+      if (queued) socket.off('close', onGone)
+      onClose(ctx, res)
+    }
+    load.inFlight++
+    connection.openAnswers++
+    res.on('close', onGone)
+    if (queued) socket.on('close', onGone)
+  }
+
   private born(
     head: RequestHead,
     served: ServedEndpoint,
-    arrival: { receivedAtMs: number; peer: string | undefined },
+    arrival: { receivedAtMs: number; socket: Socket },
   ): RequestContext {
     const { dataPlane } = this
     const plan = dataPlane.plan()
@@ -119,11 +146,21 @@ class Front {
       head,
       protocol: served.protocol,
       endpoint: served.endpoint,
-      requestId: newPublicId('req_'),
+      requestId: newRequestId(),
       receivedAtMs: arrival.receivedAtMs,
       startedAtMs: dataPlane.clock.wallMs(),
-      clientIp: clientAddress(head, arrival.peer, plan.server.trustedProxies),
+      clientIp: clientAddress(head, arrival.socket.remoteAddress, plan.server.trustedProxies),
+      seenKey: this.seenKeyOf(arrival.socket),
     })
+  }
+
+  private seenKeyOf(socket: Socket): SeenKey {
+    let seen = this.seenKeys.get(socket)
+    if (seen === undefined) {
+      seen = { secret: '', hashes: [] }
+      this.seenKeys.set(socket, seen)
+    }
+    return seen
   }
 
   private async receive(
@@ -136,7 +173,8 @@ class Front {
     if ((ctx.head.contentLength ?? 0) > maxBytes) throw tooLarge(maxBytes)
     checkMediaType(ctx.head)
     waiting?.writeContinue()
-    ctx.body = await readBody(req, maxBytes)
+    const idleMs = ctx.plan.server.bodyIdleTimeoutMs
+    ctx.body = await readBody(req, { maxBytes, idleMs, watchdog: this.dataPlane.watchdog })
   }
 
   /** For requests that never became one of ours: answered in the protocol that their path or headers suggest. */
@@ -146,7 +184,7 @@ class Front {
     error: GatewayError,
     served: ServedEndpoint | null = null,
   ): void {
-    const requestId = newPublicId('req_')
+    const requestId = newRequestId()
     const path = (req.url ?? '').split('?')[0] ?? ''
     const protocol = served?.protocol ?? this.table.protocolOf(lowerNames(req.rawHeaders), path)
     closeAfter(req, res)
@@ -174,11 +212,11 @@ function onClose(ctx: RequestContext, res: ServerResponse): void {
 
 /** A body that was not read could be taken for the next request: the rest is dropped, or the connection closed. */
 function closeAfter(req: IncomingMessage, res: ServerResponse): void {
-  if (!res.headersSent) res.shouldKeepAlive = false
+  answerLast(connectionOf(req.socket), res)
   let drainedBytes = 0
   req.on('data', (chunk: Buffer) => {
     drainedBytes += chunk.length
-    if (drainedBytes > MAX_DRAINED_BYTES) req.destroy()
+    if (drainedBytes > MAX_DRAINED_BYTES) req.pause()
   })
   req.on('error', () => {})
 }

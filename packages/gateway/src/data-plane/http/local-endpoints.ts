@@ -1,10 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { ModelListing, Protocol } from '../../contracts/protocol.ts'
 import { GatewayError, toGatewayError } from '../../errors/gateway-error.ts'
-import { newPublicId } from '../../lib/virtual-key.ts'
+import { newRequestId } from '../../lib/sortable-id.ts'
 import type { KeyPlan } from '../../plan/gateway-plan.ts'
 import { listModels } from '../../plan/list-models.ts'
 import type { DataPlane } from '../pipeline/data-plane.ts'
+import { authorize } from '../stages/authenticate.ts'
+import { clientAddress } from './client-address.ts'
 import type { RequestHead } from './request-head.ts'
 import { send, sendJson } from './send.ts'
 
@@ -22,14 +24,13 @@ const LISTED_AT_MS = Date.UTC(2026, 0, 1)
 
 /** What the gateway answers by itself: probes, health, the model list, and 404 for everything else. */
 export function serveLocally(request: LocalRequest): void {
-  const { head, res, req } = request
+  const { res, req } = request
   req.resume()
-  if (head.hasBody) res.shouldKeepAlive = false
   try {
     answer(request)
   } catch (thrown) {
     const error = toGatewayError(thrown)
-    const requestId = newPublicId('req_')
+    const requestId = newRequestId()
     const rendered = request.protocol.renderError(error, requestId)
     const headers = ['content-type', 'application/json', 'x-request-id', requestId]
     for (const name in rendered.headers) headers.push(name, rendered.headers[name] ?? '')
@@ -86,17 +87,15 @@ function sendModels(request: LocalRequest): void {
   sendJson(res, 200, protocol.renderModel(toListing(id)))
 }
 
-function modelsKey({ dataPlane, head }: LocalRequest): KeyPlan {
+function modelsKey({ dataPlane, head, req }: LocalRequest): KeyPlan {
   const plan = dataPlane.plan()
   const known =
     head.credential === null ? null : dataPlane.findKey(head.credential, dataPlane.clock.wallMs())
   const key = known ?? (plan.keysRequired || head.credential !== null ? null : plan.anonymous)
   if (key === null)
     throw new GatewayError('invalid_api_key', 'The API key is missing or not valid.')
-  const scoped = key.scopes !== null && !key.scopes.has('models')
-  if (scoped || (key.policy.endpoints !== null && !key.policy.endpoints.has('models'))) {
-    throw new GatewayError('endpoint_not_allowed', 'This key may not list models.')
-  }
+  const { trustedProxies } = plan.server
+  authorize(key, 'models', clientAddress(head, req.socket.remoteAddress, trustedProxies))
   return key
 }
 

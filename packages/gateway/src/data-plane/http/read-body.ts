@@ -1,82 +1,94 @@
 import type { IncomingMessage } from 'node:http'
 import { GatewayError } from '../../errors/gateway-error.ts'
+import type { Watchdog, Watched } from '../upstream/watchdog.ts'
 
 /** After this a body must keep up a minimum rate. */
 const GRACE_MS = 5000
-const CHECK_EVERY_MS = 1000
 const MIN_BYTES_PER_SEC = 1000
+
+export type BodyLimits = {
+  readonly maxBytes: number
+  /** The longest gap, also before the first byte. */
+  readonly idleMs: number
+  readonly watchdog: Watchdog
+}
 
 /**
  * Reads the whole body before anything goes upstream.
  *
- * Throws `body_too_large`, `request_timeout` for a body that trickles, or `cancelled` when the client leaves.
+ * Throws `body_too_large`, `request_timeout` for a body that stops or trickles, or `cancelled` when the client leaves.
  */
-export function readBody(req: IncomingMessage, maxBytes: number): Promise<Buffer> {
+export function readBody(req: IncomingMessage, limits: BodyLimits): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    new BodyReader(req, maxBytes, resolve, reject).start()
+    new BodyReader(req, limits, { resolve, reject }).start()
   })
 }
 
-class BodyReader {
-  private readonly req: IncomingMessage
-  private readonly maxBytes: number
-  private readonly resolve: (body: Buffer) => void
-  private readonly reject: (error: GatewayError) => void
-  private readonly chunks: Buffer[] = []
-  private sizeBytes = 0
-  private elapsedMs = 0
-  private timer: NodeJS.Timeout | null = null
+type Settle = {
+  readonly resolve: (body: Buffer) => void
+  readonly reject: (error: GatewayError) => void
+}
 
-  constructor(
-    req: IncomingMessage,
-    maxBytes: number,
-    resolve: (body: Buffer) => void,
-    reject: (error: GatewayError) => void,
-  ) {
+class BodyReader implements Watched {
+  private readonly req: IncomingMessage
+  private readonly limits: BodyLimits
+  private readonly settle: Settle
+  private readonly chunks: Buffer[] = []
+  private readonly startedMs = performance.now()
+  private lastByteMs = this.startedMs
+  private sizeBytes = 0
+
+  constructor(req: IncomingMessage, limits: BodyLimits, settle: Settle) {
     this.req = req
-    this.maxBytes = maxBytes
-    this.resolve = resolve
-    this.reject = reject
+    this.limits = limits
+    this.settle = settle
   }
 
   start(): void {
+    this.limits.watchdog.add(this)
     this.req.on('data', this.onData)
     this.req.on('end', this.onEnd)
     this.req.on('error', this.onGone)
     this.req.on('close', this.onGone)
   }
 
+  onTick(nowMs: number): void {
+    const idle = nowMs - this.lastByteMs > this.limits.idleMs
+    if (!idle && !this.trickles(nowMs - this.startedMs)) return
+    this.fail(new GatewayError('request_timeout', 'The request body arrives too slowly.'))
+  }
+
+  private trickles(elapsedMs: number): boolean {
+    return elapsedMs > GRACE_MS && this.sizeBytes < (elapsedMs / 1000) * MIN_BYTES_PER_SEC
+  }
+
   private readonly onData = (chunk: Buffer): void => {
+    const { maxBytes, watchdog } = this.limits
     this.sizeBytes += chunk.length
+    this.lastByteMs = watchdog.nowMs
     this.chunks.push(chunk)
-    if (this.sizeBytes > this.maxBytes) return this.fail(tooLarge(this.maxBytes))
-    this.timer ??= setInterval(this.onCheck, CHECK_EVERY_MS)
+    if (this.sizeBytes > maxBytes) this.fail(tooLarge(maxBytes))
   }
 
   private readonly onEnd = (): void => {
     this.stop()
     const [first] = this.chunks
-    this.resolve(this.chunks.length === 1 && first ? first : Buffer.concat(this.chunks))
+    this.settle.resolve(
+      this.chunks.length === 1 && first ? first : Buffer.concat(this.chunks, this.sizeBytes),
+    )
   }
 
   private readonly onGone = (): void => {
     this.fail(new GatewayError('cancelled', 'The client left before its request was whole.'))
   }
 
-  private readonly onCheck = (): void => {
-    this.elapsedMs += CHECK_EVERY_MS
-    if (this.elapsedMs <= GRACE_MS) return
-    if (this.sizeBytes >= (this.elapsedMs / 1000) * MIN_BYTES_PER_SEC) return
-    this.fail(new GatewayError('request_timeout', 'The request body arrives too slowly.'))
-  }
-
   private fail(error: GatewayError): void {
     this.stop()
-    this.reject(error)
+    this.settle.reject(error)
   }
 
   private stop(): void {
-    if (this.timer !== null) clearInterval(this.timer)
+    this.limits.watchdog.remove(this)
     this.req.off('data', this.onData)
     this.req.off('end', this.onEnd)
     this.req.off('error', this.onGone)

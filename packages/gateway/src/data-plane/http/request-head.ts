@@ -10,7 +10,7 @@ export type RequestHead = {
   readonly query: string
   /** Lower-case names and values in turn, as they came. */
   readonly fields: readonly string[]
-  /** The one distinct credential that the client presents; null when there is none or more than one. */
+  /** The one distinct credential that the client presents; null when there is none, `''` (nobody's) when there are several. */
   readonly credential: string | null
   /** Null: chunked, or no body. */
   readonly contentLength: number | null
@@ -58,7 +58,7 @@ export function readRequestHead(req: IncomingMessage): RequestHead {
     path,
     query,
     fields: draft.fields,
-    credential: draft.credentials === 1 ? draft.credential : null,
+    credential: draft.credentials > 1 ? '' : draft.credential,
     contentLength: draft.contentLength,
     hasBody: draft.chunked || (draft.contentLength ?? 0) > 0,
     wantsUpgrade: draft.upgrade,

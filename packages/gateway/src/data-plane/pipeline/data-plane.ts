@@ -4,6 +4,7 @@ import type { Recorder } from '../../contracts/recorder.ts'
 import type { TokenCounter } from '../../contracts/tokenizer.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { GatewayPlan, KeyPlan } from '../../plan/gateway-plan.ts'
+import type { SeenKey } from '../../plan/key-ring.ts'
 import type { UpstreamPools } from '../upstream/pools.ts'
 import type { Watchdog } from '../upstream/watchdog.ts'
 
@@ -13,7 +14,7 @@ export type DataPlane = {
   /** The plan of this moment. A request reads it once and keeps it. */
   readonly plan: () => GatewayPlan
   /** Null for an unknown, disabled, expired or revoked key alike. */
-  readonly findKey: (secret: string, nowMs: number) => KeyPlan | null
+  readonly findKey: (secret: string, nowMs: number, seen?: SeenKey) => KeyPlan | null
   readonly gate: Gate
   readonly recorder: Recorder
   readonly tokenCounter: TokenCounter

@@ -5,6 +5,7 @@ import { NO_USAGE, type Usage } from '../../contracts/usage.ts'
 import type { AttemptRecord } from '../../contracts/usage-record.ts'
 import type { GatewayError } from '../../errors/gateway-error.ts'
 import type { GatewayPlan, KeyPlan, TargetPlan } from '../../plan/gateway-plan.ts'
+import type { SeenKey } from '../../plan/key-ring.ts'
 import type { RequestHead } from '../http/request-head.ts'
 import type { StreamRelay } from '../stream/relay-stream.ts'
 import type { UpstreamCall } from '../upstream/upstream-call.ts'
@@ -31,6 +32,7 @@ export type RequestBirth = {
   readonly receivedAtMs: number
   readonly startedAtMs: number
   readonly clientIp: string
+  readonly seenKey: SeenKey
 }
 
 /** One request, from its head to its record. Every field is set at birth; stages assign, nothing is added or deleted. */
@@ -46,6 +48,8 @@ export class RequestContext {
   /** Wall clock. */
   readonly startedAtMs: number
   readonly clientIp: string
+  /** The key that this connection presented last, with its hashes. */
+  readonly seenKey: SeenKey
 
   key: KeyPlan | null = null
   body: Buffer = EMPTY
@@ -103,6 +107,7 @@ export class RequestContext {
     this.receivedAtMs = birth.receivedAtMs
     this.startedAtMs = birth.startedAtMs
     this.clientIp = birth.clientIp
+    this.seenKey = birth.seenKey
   }
 }
 

@@ -1,5 +1,7 @@
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
+import type { Refusal } from '../../contracts/limit.ts'
 import type { AnswerFacts } from '../../contracts/protocol.ts'
+import type { FailureClass } from '../../contracts/provider.ts'
 import { GatewayError, toGatewayError } from '../../errors/gateway-error.ts'
 import type { TargetPlan } from '../../plan/gateway-plan.ts'
 import { classifyFailure } from '../routing/classify-failure.ts'
@@ -23,28 +25,50 @@ export type Answer =
     }
   | { readonly kind: 'stream'; readonly stream: OpenStream }
 
-/** One attempt's failure: what to tell the client if no other target answers. */
-type Failure = { readonly error: GatewayError; readonly answer: Answer | null }
+/** An upstream's refusal that may be passed on as it came. */
+type Refused = {
+  readonly answer: Extract<Answer, { kind: 'whole' }>
+  readonly target: TargetPlan
+  readonly failureClass: FailureClass
+}
 
-/** Tries the targets in order until one answers. Throws when none does and no upstream said anything worth passing on. */
+/** One attempt's failure: what to tell the client if no other target answers. */
+type Failure = { readonly error: GatewayError; readonly refused: Refused | null }
+
+/**
+ * Tries the targets in order until one answers. When none does, the last refusal of an upstream is passed on; throws when
+ * no upstream said anything worth passing on.
+ */
 export async function runAttempts(ctx: RequestContext, response: ServerResponse): Promise<Answer> {
-  let last: Failure | null = null
+  let last: GatewayError | null = null
+  let refused: Refused | null = null
+  let short: Refusal | null = null
   for (const target of ctx.targets) {
     if (ctx.clientGone) throw new GatewayError('cancelled', 'The client left.')
     const refusal = reserveTarget(ctx, target)
     if (refusal !== null) {
-      last ??= { error: refuse(ctx, refusal), answer: null }
+      short ??= refusal
       continue
     }
     const result = await attempt(ctx, target, response)
     if (!('error' in result)) return result
-    last = result
+    last = result.error
+    refused = result.refused ?? refused
     releaseTarget(ctx)
     if (!result.error.tryNext) break
   }
-  if (last === null) throw new TypeError('a route without targets')
-  if (last.answer !== null) return last.answer
-  throw last.error
+  if (refused !== null && last?.tryNext === true) return passOn(ctx, refused)
+  if (last !== null) throw last
+  if (short === null) throw new TypeError('a route without targets')
+  throw refuse(ctx, short)
+}
+
+/** The answer, and the record of the target that gave it. */
+function passOn(ctx: RequestContext, { answer, target, failureClass }: Refused): Answer {
+  ctx.target = target
+  ctx.upstreamErrorClass = failureClass
+  ctx.outcome = 'refused'
+  return answer
 }
 
 function releaseTarget(ctx: RequestContext): void {
@@ -60,6 +84,8 @@ async function attempt(
 ): Promise<Answer | Failure> {
   ctx.target = target
   ctx.call = null
+  ctx.upstreamErrorClass = null
+  ctx.outcome = 'open'
   ctx.attemptCount++
   ctx.attemptStartedMs = performance.now()
   try {
@@ -69,14 +95,18 @@ async function attempt(
     await call.head
     noteHead(ctx, call)
     const result = await readAnswer(ctx, call, { response, dropUsage: built.usageAsked })
-    noteAttempt(ctx, 'error' in result ? result.error.code : ctx.upstreamErrorClass)
+    noteAttempt(ctx, 'error' in result ? errorClassOf(result) : ctx.upstreamErrorClass)
     return result
   } catch (thrown) {
     const error = toGatewayError(thrown)
     if (error.code === 'internal') ctx.dataPlane.onError(thrown, ctx.requestId)
     noteAttempt(ctx, ctx.clientGone ? 'cancelled' : error.code)
-    return { error, answer: null }
+    return { error, refused: null }
   }
+}
+
+function errorClassOf({ error, refused }: Failure): string {
+  return refused?.failureClass ?? error.code
 }
 
 function noteHead(ctx: RequestContext, call: UpstreamCall): void {
@@ -108,8 +138,7 @@ async function readAnswer(
     return failure('upstream_redirect', ctx, 'answered with a redirect, which is never followed.')
   }
   if (status >= 400) return readRefusal(ctx, call)
-  const encoding = headers['content-encoding']
-  if (encoding !== undefined && encoding !== 'identity') {
+  if (isCompressed(headers)) {
     call.abort()
     return failure('upstream_invalid', ctx, 'sent a compressed answer that was not asked for.')
   }
@@ -135,7 +164,7 @@ async function readStream(
   call: UpstreamCall,
   options: AnswerOptions,
 ): Promise<Answer | Failure> {
-  const type = String(call.headers['content-type'] ?? '')
+  const type = call.headers['content-type'] ?? ''
   if (!type.toLowerCase().startsWith('text/event-stream')) {
     call.abort()
     return failure(
@@ -145,7 +174,7 @@ async function readStream(
     )
   }
   const stream = await openStream(ctx, call, options)
-  if (stream instanceof GatewayError) return { error: stream, answer: null }
+  if (stream instanceof GatewayError) return { error: stream, refused: null }
   return { kind: 'stream', stream }
 }
 
@@ -158,17 +187,32 @@ async function readRefusal(ctx: RequestContext, call: UpstreamCall): Promise<Ans
     call.abort()
     return failure('upstream_auth', ctx, `refused the gateway's own credential (${status}).`)
   }
+  if (isCompressed(headers)) {
+    call.abort()
+    return failure('upstream_invalid', ctx, `answered ${status} with a compressed body.`)
+  }
   const body = await collectBody(call, MAX_ERROR_BYTES)
-  ctx.upstreamErrorClass = failureClass
-  ctx.outcome = 'refused'
-  const answer: Answer = { kind: 'whole', status, headers, body }
-  if (failureClass === 'client') return answer
+  const answer = { kind: 'whole', status, headers, body } as const
+  if (failureClass === 'client') {
+    ctx.upstreamErrorClass = failureClass
+    ctx.outcome = 'refused'
+    return answer
+  }
   const code = failureClass === 'overloaded' ? 'upstream_overloaded' : 'upstream_failed'
   const { error } = failure(code, ctx, `answered ${status}.`)
-  return { error, answer }
+  return { error, refused: { answer, target: known(ctx.target, 'target'), failureClass } }
+}
+
+/** Nobody asked for it, and nothing here would decode it. */
+function isCompressed(headers: IncomingHttpHeaders): boolean {
+  const encoding = headers['content-encoding']
+  return encoding !== undefined && encoding !== '' && encoding !== 'identity'
 }
 
 function failure(code: GatewayError['code'], ctx: RequestContext, problem: string): Failure {
   const { provider } = known(ctx.target, 'target')
-  return { error: new GatewayError(code, `The provider ${provider.name} ${problem}`), answer: null }
+  return {
+    error: new GatewayError(code, `The provider ${provider.name} ${problem}`),
+    refused: null,
+  }
 }

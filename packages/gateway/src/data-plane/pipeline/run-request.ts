@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
-import { GatewayError, toGatewayError } from '../../errors/gateway-error.ts'
+import { type GatewayError, toGatewayError } from '../../errors/gateway-error.ts'
 import { answerHeaders, overheadMs } from '../http/answer-headers.ts'
-import { send } from '../http/send.ts'
+import { cutWhenStalled, send } from '../http/send.ts'
 import { admit } from '../stages/admit.ts'
 import { resolveRoute } from '../stages/resolve-route.ts'
 import type { OpenStream } from './open-stream.ts'
@@ -12,7 +12,7 @@ import { settle } from './settle.ts'
 /** The order is one of the product's promises: who asks, for what, may it, then send. `ctx` is authenticated. */
 export async function runRequest(ctx: RequestContext, response: ServerResponse): Promise<void> {
   try {
-    ctx.envelope = ctx.endpoint.readEnvelope(ctx.body)
+    ctx.envelope = ctx.endpoint.readEnvelope(ctx.body, ctx.plan.server.maxJsonDepth)
     resolveRoute(ctx)
     const admitted = admit(ctx)
     if (admitted instanceof Promise) await admitted
@@ -32,6 +32,7 @@ async function finishWhole(
   ctx.status = answer.status
   await settle(ctx)
   send(response, answer.status, answerHeaders(ctx, answer.headers), answer.body)
+  cutWhenStalled(response, ctx.dataPlane.watchdog.silence.stalledReaderMs)
 }
 
 async function finishStream(ctx: RequestContext, stream: OpenStream): Promise<void> {
@@ -73,7 +74,8 @@ export async function refuseRequest(
   } catch (failed) {
     if (error.code !== 'ledger_unavailable') ctx.dataPlane.onError(failed, ctx.requestId)
   }
-  if (response.headersSent || response.destroyed) return
+  if (response.destroyed) return
+  if (response.headersSent) return void (response.writableEnded || response.destroy())
   const headers = answerHeaders(ctx, null)
   headers.push('content-type', 'application/json')
   for (const name in rendered.headers) {

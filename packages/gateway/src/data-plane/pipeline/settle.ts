@@ -1,11 +1,9 @@
-import type { Actual, CounterState } from '../../contracts/limit.ts'
+import type { Actual } from '../../contracts/limit.ts'
 import { totalInputTokens } from '../../contracts/usage.ts'
 import { costNanoUsd } from '../usage/cost.ts'
 import { estimateInput, estimateOutput } from '../usage/count-input.ts'
 import type { RequestContext } from './request-context.ts'
 import { usageRecord } from './usage-record.ts'
-
-const NO_COUNTERS: readonly CounterState[] = []
 
 /**
  * Every way out of a request ends here, exactly once: usage, cost, limits, record.
@@ -17,10 +15,10 @@ export async function settle(ctx: RequestContext): Promise<void> {
   if (ctx.settled) return
   ctx.settled = true
   const spent = ctx.outcome === 'whole' || ctx.outcome === 'cut'
-  if (spent && ctx.endpoint.billed) await completeUsage(ctx)
+  if (spent && ctx.endpoint.billed) await completeUsage(ctx).catch(noCount(ctx))
   ctx.costNanoUsd = spent ? costOf(ctx) : 0
-  const counters = settleLimits(ctx, spent)
-  await ctx.dataPlane.recorder.record(usageRecord(ctx), counters)
+  settleLimits(ctx, spent)
+  await ctx.dataPlane.recorder.record(usageRecord(ctx))
 }
 
 /** The provider's own numbers are the truth; what it did not say is counted here and marked. */
@@ -36,27 +34,29 @@ async function completeUsage(ctx: RequestContext): Promise<void> {
   }
 }
 
+/** A counter that fails must not keep the limits from being settled. */
+function noCount(ctx: RequestContext): (thrown: unknown) => void {
+  return (thrown) => ctx.dataPlane.onError(thrown, ctx.requestId)
+}
+
 function costOf(ctx: RequestContext): number | null {
   if (!ctx.endpoint.billed) return 0
   const price = ctx.target?.price ?? null
   return price === null ? null : costNanoUsd(ctx.usage, price)
 }
 
-function settleLimits(ctx: RequestContext, spent: boolean): readonly CounterState[] {
+function settleLimits(ctx: RequestContext, spent: boolean): void {
   const { gate } = ctx.dataPlane
   const { reservation, attemptReservation } = ctx
-  if (reservation === null && attemptReservation === null) return NO_COUNTERS
+  if (reservation === null && attemptReservation === null) return
   const actual: Actual = {
     inputTokens: totalInputTokens(ctx.usage),
     outputTokens: ctx.usage.outputTokens ?? 0,
     costNanoUsd: ctx.costNanoUsd ?? 0,
   }
-  const counters: CounterState[] = []
   for (const open of [reservation, attemptReservation]) {
     if (open === null) continue
     if (spent) gate.settle(open, actual)
     else gate.release(open)
-    counters.push(...gate.durableStatesOf(open))
   }
-  return counters
 }

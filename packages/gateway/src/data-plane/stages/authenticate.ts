@@ -1,4 +1,5 @@
 import { GatewayError } from '../../errors/gateway-error.ts'
+import type { KeyPlan } from '../../plan/gateway-plan.ts'
 import { isAddressIn } from '../http/client-address.ts'
 import type { RequestContext } from '../pipeline/request-context.ts'
 
@@ -8,26 +9,26 @@ export function authenticate(ctx: RequestContext): void {
   const { plan, dataPlane } = ctx
   if (credential === null && !plan.keysRequired && plan.anonymous !== null) {
     ctx.key = plan.anonymous
-    return
+    return authorize(plan.anonymous, ctx.endpoint.endpoint, ctx.clientIp)
   }
-  const key = credential === null ? null : dataPlane.findKey(credential, ctx.startedAtMs)
+  const key =
+    credential === null ? null : dataPlane.findKey(credential, ctx.startedAtMs, ctx.seenKey)
   if (key === null)
     throw new GatewayError('invalid_api_key', 'The API key is missing or not valid.')
   ctx.key = key
-  authorize(ctx)
+  authorize(key, ctx.endpoint.endpoint, ctx.clientIp)
 }
 
-function authorize(ctx: RequestContext): void {
-  const { key, endpoint } = ctx
-  if (key === null) return
-  const name = endpoint.endpoint
-  const scoped = key.scopes !== null && !key.scopes.has(name)
-  const denied = key.policy.endpoints !== null && !key.policy.endpoints.has(name)
+/** Throws when this key may not use an endpoint, or not from this address. */
+export function authorize(key: KeyPlan, endpoint: string, clientIp: string): void {
+  const scoped = key.scopes !== null && !key.scopes.has(endpoint)
+  const denied = key.policy.endpoints !== null && !key.policy.endpoints.has(endpoint)
   if (scoped || denied) {
-    throw new GatewayError('endpoint_not_allowed', `This key may not use the endpoint "${name}".`)
+    const problem = `This key may not use the endpoint "${endpoint}".`
+    throw new GatewayError('endpoint_not_allowed', problem)
   }
   const { ipAllow } = key.policy
-  if (ipAllow !== null && !isAddressIn(ctx.clientIp, ipAllow)) {
+  if (ipAllow !== null && !isAddressIn(clientIp, ipAllow)) {
     throw new GatewayError('ip_not_allowed', 'This key may not be used from this address.')
   }
 }

@@ -1,16 +1,17 @@
 import type { ServerResponse } from 'node:http'
-import type { SseFrame, StreamTap } from '../../contracts/protocol.ts'
+import type { FrameVerdict, StreamTap } from '../../contracts/protocol.ts'
 import { GatewayError } from '../../errors/gateway-error.ts'
-import { SseFrameSplitter } from '../../lib/sse-frames.ts'
+import { parseSseFrame, SseFrameSplitter } from '../../lib/sse-frames.ts'
+import { cutWhenStalled } from '../http/send.ts'
 import type { BodyReader, UpstreamCall } from '../upstream/upstream-call.ts'
 import type { Watchdog, Watched } from '../upstream/watchdog.ts'
 
 /** The largest SSE frame that is relayed. */
 const MAX_FRAME_BYTES = 16 * 1024 * 1024
-/** A silent gap of this length gets a keep-alive frame: below the idle limits of common proxies. */
-const KEEP_ALIVE_MS = 15_000
-/** A client that takes nothing for this long is cut. */
-const STALLED_READER_MS = 60_000
+/** Comments that are held back while the answer's status is still open. */
+const MAX_LEAD_BYTES = 64 * 1024
+/** After its terminal frame an upstream may leave its connection open; nobody waits for that. */
+const AFTER_END_MS = 500
 
 /** How the upstream's stream ended. `null`: whole, by the protocol's own evidence. */
 export type StreamEnd = GatewayError | null
@@ -38,7 +39,12 @@ export class StreamRelay implements BodyReader, Watched {
   started = false
   private readonly options: RelayOptions
   private readonly splitter = new SseFrameSplitter(MAX_FRAME_BYTES)
+  /** Comments before the first event: no evidence yet that the call succeeds. */
+  private readonly lead: Buffer[] = []
+  private leadBytes = 0
   private readonly terminal: Buffer[] = []
+  /** When the upstream's last word was first noticed; null: not yet. */
+  private lastWordAtMs: number | null = null
   private ended = false
   private discarding = false
   private lastWriteMs: number
@@ -59,38 +65,33 @@ export class StreamRelay implements BodyReader, Watched {
     if (this.ended) return
     this.flushRun()
     if (fits) return
-    this.options.call.abort()
     const problem = `The provider sent an event larger than ${MAX_FRAME_BYTES} bytes.`
     this.end(new GatewayError('upstream_invalid', problem))
+    this.options.call.abort()
   }
 
   onEnd(): void {
     if (this.ended) return
-    const rest = this.splitter.rest()
-    if (rest.length > 0) this.onFrame(rest, 0, rest.length)
-    if (this.ended) return
-    const { tap } = this.options
-    if (tap.complete()) {
-      this.flushRun()
-      return this.end(null)
-    }
-    if (rest.length === 0 || tap.failed()) this.flushRun()
-    else this.runBytes = null
-    const problem = 'The provider ended its answer before it was whole.'
-    this.end(new GatewayError('upstream_truncated', problem))
+    this.readRest()
+    if (!this.ended) this.end(this.verdictOfEnd())
   }
 
   onFailure(error: GatewayError): void {
-    this.end(error)
+    if (this.ended) return
+    const cancelled = error.code === 'cancelled'
+    this.end(this.options.tap.complete() && !cancelled ? null : error)
   }
 
   onTick(nowMs: number): void {
+    const { watchdog, response, tap } = this.options
     if (this.pausedAtMs !== null) {
-      if (nowMs - this.pausedAtMs > STALLED_READER_MS) this.options.response.destroy()
+      if (nowMs - this.pausedAtMs > watchdog.silence.stalledReaderMs) response.destroy()
       return
     }
-    if (!this.started || this.discarding || nowMs - this.lastWriteMs < KEEP_ALIVE_MS) return
-    this.write(Buffer.from(this.options.keepAliveFrame))
+    if (this.terminal.length > 0 || tap.failed()) return this.onTickAfterEnd(nowMs)
+    if (this.discarding || nowMs - this.lastWriteMs < watchdog.silence.keepAliveMs) return
+    if (this.started) this.write(Buffer.from(this.options.keepAliveFrame))
+    else if (this.leadBytes > 0) this.start()
   }
 
   /** The client left, but the upstream is still read for its usage. */
@@ -102,23 +103,30 @@ export class StreamRelay implements BodyReader, Watched {
 
   /** Nothing more is wanted of the upstream. Reported as `cancelled`. */
   giveUp(): void {
-    this.options.call.abort()
     this.end(new GatewayError('cancelled', 'The client left.'))
+    this.options.call.abort()
   }
 
   /** Ends the client's stream: with the terminal frame after a whole answer, else with an error frame (or nothing). */
   finish(errorFrame: string | null): void {
-    const { response } = this.options
+    const { response, watchdog } = this.options
     if (this.discarding || response.destroyed) return
     if (errorFrame !== null) this.terminal.splice(0, this.terminal.length, Buffer.from(errorFrame))
     response.end(this.terminal.length === 1 ? this.terminal[0] : Buffer.concat(this.terminal))
+    cutWhenStalled(response, watchdog.silence.stalledReaderMs)
   }
 
   private readonly onFrame = (bytes: Buffer, start: number, end: number): void => {
     if (this.ended) return
-    const frame: SseFrame = { bytes, start, end }
-    const verdict = this.options.tap.readFrame(frame)
-    if (!this.started && !this.start()) return
+    this.pass(this.options.tap.readFrame({ bytes, start, end }), bytes, start, end)
+  }
+
+  private pass(verdict: FrameVerdict, bytes: Buffer, start: number, end: number): void {
+    if (!this.started) {
+      const isEvent = parseSseFrame(bytes, start, end) !== null
+      if (!isEvent) return this.holdLead(bytes.subarray(start, end))
+      if (!this.start()) return
+    }
     if (verdict === 'drop') return
     if (verdict === 'end' || this.terminal.length > 0) {
       this.terminal.push(bytes.subarray(start, end))
@@ -134,16 +142,51 @@ export class StreamRelay implements BodyReader, Watched {
     this.runEnd = end
   }
 
+  /** A frame without its blank line counts only as the last piece of evidence; else it was cut, and half of it is no use. */
+  private readRest(): void {
+    const rest = this.splitter.rest()
+    if (rest.length === 0) return
+    const { tap } = this.options
+    const verdict = tap.readFrame({ bytes: rest, start: 0, end: rest.length })
+    if (!tap.complete() && !tap.failed()) return
+    this.pass(verdict, rest, 0, rest.length)
+    this.flushRun()
+  }
+
+  private verdictOfEnd(): StreamEnd {
+    const { tap } = this.options
+    if (tap.complete()) return null
+    if (tap.failed()) return failedInside()
+    const problem = 'The provider ended its answer before it was whole.'
+    return new GatewayError('upstream_truncated', problem)
+  }
+
+  private holdLead(frame: Buffer): void {
+    this.lead.push(frame)
+    this.leadBytes += frame.length
+    if (this.leadBytes > MAX_LEAD_BYTES) this.start()
+  }
+
   /** False when the very first event is an error: the call has failed before its status was given away. */
   private start(): boolean {
     if (this.options.tap.failed()) {
+      this.end(failedInside())
       this.options.call.abort()
-      this.end(new GatewayError('upstream_failed', 'The provider answered with an error event.'))
       return false
     }
     this.started = true
     this.options.onFirstFrame()
+    for (const frame of this.lead) this.write(frame)
+    this.lead.length = 0
     return true
+  }
+
+  /** The answer is whole, or the upstream said that it is not; its connection may linger. */
+  private onTickAfterEnd(nowMs: number): void {
+    this.lastWordAtMs ??= nowMs
+    if (nowMs - this.lastWordAtMs < AFTER_END_MS) return
+    this.end(this.verdictOfEnd())
+    this.options.call.abort()
   }
 
   private flushRun(): void {
@@ -176,4 +219,8 @@ export class StreamRelay implements BodyReader, Watched {
     this.options.watchdog.remove(this)
     this.options.onEnd(end)
   }
+}
+
+function failedInside(): GatewayError {
+  return new GatewayError('upstream_failed', 'The provider answered with an error event.')
 }

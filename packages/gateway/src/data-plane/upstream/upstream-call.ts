@@ -71,10 +71,10 @@ export class UpstreamCall implements Dispatcher.DispatchHandler, Watched {
     else if (this.outcome !== 'open') reader.onFailure(this.outcome)
   }
 
-  /** Closes the connection to the upstream at once. Nothing is reported to the reader any more. */
+  /** Closes the connection to the upstream at once. Whoever waits for the call learns that it is `cancelled`. */
   abort(): void {
     if (this.outcome !== 'open') return
-    this.finish(new GatewayError('cancelled', 'The call was given up.'), false)
+    this.finish(new GatewayError('cancelled', 'The call was given up.'))
     this.controller?.abort(new Error('cancelled'))
   }
 
@@ -121,7 +121,7 @@ export class UpstreamCall implements Dispatcher.DispatchHandler, Watched {
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    this.finish(this.describe(error), true)
+    this.finish(this.describe(error))
   }
 
   onTick(nowMs: number): void {
@@ -134,20 +134,17 @@ export class UpstreamCall implements Dispatcher.DispatchHandler, Watched {
     if (!tooLong && (paused || silentMs <= allowedMs)) return
     const what = tooLong ? `within ${timeouts.totalMs} ms` : `for ${allowedMs} ms`
     const problem = tooLong || waiting ? 'did not answer' : 'sent nothing more'
-    this.finish(
-      new GatewayError('upstream_timeout', `The provider ${name} ${problem} ${what}.`),
-      true,
-    )
+    this.finish(new GatewayError('upstream_timeout', `The provider ${name} ${problem} ${what}.`))
     this.controller?.abort(new Error('timeout'))
   }
 
-  private finish(error: GatewayError, report: boolean): void {
+  private finish(error: GatewayError): void {
     if (this.outcome !== 'open') return
     this.outcome = error
     this.watchdog.remove(this)
     this.settleHead?.reject(error)
     this.settleHead = null
-    if (report) this.reader?.onFailure(error)
+    this.reader?.onFailure(error)
   }
 
   private describe(error: Error): GatewayError {
@@ -204,9 +201,9 @@ class Collector implements BodyReader {
   onChunk(chunk: Buffer): void {
     this.sizeBytes += chunk.length
     if (this.sizeBytes <= this.maxBytes) return void this.chunks.push(chunk)
-    this.call.abort()
     const problem = `The provider's answer is larger than ${this.maxBytes} bytes.`
     this.promise.reject(new GatewayError('upstream_invalid', problem))
+    this.call.abort()
   }
 
   onEnd(): void {

@@ -3,6 +3,16 @@ export type Watched = { onTick(nowMs: number): void }
 
 const TICK_MS = 50
 
+/** How long the client's side of an answer may be silent. Milliseconds. */
+export type SilenceLimits = {
+  /** A gap in a stream of this length gets a keep-alive frame: below the idle limits of common proxies. */
+  readonly keepAliveMs: number
+  /** A client that takes nothing for this long is cut. */
+  readonly stalledReaderMs: number
+}
+
+const SILENCE: SilenceLimits = { keepAliveMs: 15_000, stalledReaderMs: 60_000 }
+
 /**
  * One timer for all calls in flight, instead of several per call.
  *
@@ -10,8 +20,13 @@ const TICK_MS = 50
  */
 export class Watchdog {
   nowMs: number = performance.now()
+  readonly silence: SilenceLimits
   private readonly watched = new Set<Watched>()
   private timer: NodeJS.Timeout | null = null
+
+  constructor(silence: SilenceLimits = SILENCE) {
+    this.silence = silence
+  }
 
   add(one: Watched): void {
     this.watched.add(one)

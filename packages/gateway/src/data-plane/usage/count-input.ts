@@ -35,10 +35,10 @@ export async function estimateInput(ctx: RequestContext): Promise<number> {
   return (await ctx.dataPlane.tokenCounter.count(tokenizer, parts.texts)) + extra
 }
 
-/** Output tokens of a stream whose usage never came: every frame that carried output holds at least one. */
+/** Output tokens of an answer whose usage never came: every frame that carried output holds at least one. */
 export async function estimateOutput(ctx: RequestContext): Promise<number> {
   const { seenOutput } = ctx
-  if (seenOutput === null || seenOutput.frames === 0) return 0
+  if (seenOutput === null || (seenOutput.frames === 0 && seenOutput.text === '')) return 0
   const tokenizer = ctx.target?.tokenizer ?? 'o200k_base'
   const counted = await ctx.dataPlane.tokenCounter.count(tokenizer, [seenOutput.text])
   return Math.max(seenOutput.frames, counted)

@@ -1,11 +1,12 @@
 import type { FrameVerdict, SseFrame, StreamTap } from '../../contracts/protocol.ts'
-import { NO_USAGE, type Usage } from '../../contracts/usage.ts'
+import type { Usage } from '../../contracts/usage.ts'
 import { isRecord } from '../../lib/is-record.ts'
 import { parseSseFrame } from '../../lib/sse-frames.ts'
 import { KeptFrames, parseJson } from '../kept-frames.ts'
 import { laterUsage, readUsage } from './usage.ts'
 
-const EVENT_LINE = /^(?:\uFEFF|ï»¿)?(?:[^\n\r]*[\n\r]+)*?event: ?([^\n\r]*)/
+/** The frame's event line, wherever it stands; a BOM comes as latin1. */
+const EVENT_LINE = /(?:^(?:ï»¿)?|[\n\r])event: ?([^\n\r]*)/
 
 type Reader = (tap: MessagesTap, data: Record<string, unknown>) => void
 
@@ -19,7 +20,8 @@ const READERS: ReadonlyMap<string, Reader> = new Map<string, Reader>([
 /** Watches an Anthropic stream. Evidence of a whole answer is `message_stop`. */
 export class MessagesTap implements StreamTap {
   private readonly kept = new KeptFrames()
-  private lastUsage: Usage = NO_USAGE
+  /** As the provider wrote it, the latest statement of each member. */
+  private stated: Readonly<Record<string, unknown>> = {}
   /** The output count of `message_start` is a placeholder; only `message_delta` has the real one. */
   private sawDelta = false
   private model: string | null = null
@@ -48,12 +50,12 @@ export class MessagesTap implements StreamTap {
   start(data: Record<string, unknown>): void {
     const message = isRecord(data['message']) ? data['message'] : {}
     if (typeof message['model'] === 'string') this.model = message['model']
-    this.lastUsage = readUsage(message['usage'])
+    if (isRecord(message['usage'])) this.stated = message['usage']
   }
 
   delta(data: Record<string, unknown>): void {
     if (!isRecord(data['usage'])) return
-    this.lastUsage = laterUsage(this.lastUsage, readUsage(data['usage']))
+    this.stated = laterUsage(this.stated, data['usage'])
     this.sawDelta = true
   }
 
@@ -70,7 +72,8 @@ export class MessagesTap implements StreamTap {
   }
 
   usage(): Usage {
-    return this.sawDelta ? this.lastUsage : { ...this.lastUsage, outputTokens: null }
+    const usage = readUsage(this.stated)
+    return this.sawDelta ? usage : { ...usage, outputTokens: null }
   }
 
   servedModel(): string | null {
@@ -90,7 +93,8 @@ function eventName(text: string): string {
   if (text.startsWith('event: ')) {
     const end = text.indexOf('\n', 7)
     const name = text.slice(7, end === -1 ? text.length : end)
-    return name.endsWith('\r') ? name.slice(0, -1) : name
+    const carriageReturn = name.indexOf('\r')
+    return carriageReturn === -1 ? name : name.slice(0, carriageReturn)
   }
   return EVENT_LINE.exec(text)?.[1] ?? ''
 }

@@ -26,7 +26,7 @@ export const MESSAGES: ProtocolEndpoint = {
   streams: true,
   carriesDocuments: true,
   billed: true,
-  readEnvelope: (body) => readEnvelope(body, true),
+  readEnvelope: (body, maxDepth) => readEnvelope(body, maxDepth, true),
   readInput: readMessagesInput,
   renameModel,
   capOutput: (envelope, tokens) => capOutput(envelope, 'max_tokens', tokens),
@@ -42,13 +42,13 @@ export const COUNT_TOKENS: ProtocolEndpoint = {
   path: '/v1/messages/count_tokens',
   streams: false,
   billed: false,
-  readEnvelope: (body) => readEnvelope(body, false),
+  readEnvelope: (body, maxDepth) => readEnvelope(body, maxDepth, false),
   capOutput: () => [],
   readAnswer: readCount,
 }
 
-function readEnvelope(bytes: Buffer, generates: boolean): Envelope {
-  const body = readJsonBody(bytes)
+function readEnvelope(bytes: Buffer, maxDepth: number, generates: boolean): Envelope {
+  const body = readJsonBody(bytes, maxDepth)
   const { model, span } = readModel(body)
   checkRoles(body, ROLES)
   const cap = readOutputCap(body, ['max_tokens'])
@@ -75,7 +75,7 @@ function readAnswer(body: Buffer): AnswerFacts | null {
     usage: readUsage(answer['usage']),
     servedModel: textOrNull(answer['model']),
     text: () => readContentText(answer['content']),
-    failed: answer['type'] === 'error' || answer['content'] === undefined,
+    failed: answer['type'] === 'error' || !Array.isArray(answer['content']),
   }
 }
 
@@ -86,7 +86,7 @@ function readCount(body: Buffer): AnswerFacts | null {
     usage: NO_USAGE,
     servedModel: null,
     text: () => '',
-    failed: answer['input_tokens'] === undefined,
+    failed: answer['type'] === 'error' || answer['input_tokens'] === undefined,
   }
 }
 

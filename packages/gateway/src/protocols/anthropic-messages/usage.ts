@@ -19,8 +19,10 @@ export function readUsage(value: unknown): Usage {
     inputTokens: tokenCount(value['input_tokens']),
     outputTokens: tokenCount(value['output_tokens']),
     cacheReadTokens: tokenCount(value['cache_read_input_tokens']),
-    cacheWrite5mTokens:
-      tokenCount(creation['ephemeral_5m_input_tokens']) ?? without(written, written1h),
+    cacheWrite5mTokens: largest(
+      tokenCount(creation['ephemeral_5m_input_tokens']),
+      without(written, written1h),
+    ),
     cacheWrite1hTokens: written1h,
     reasoningTokens: tokenCount(details['thinking_tokens']),
     audioInputTokens: null,
@@ -29,23 +31,27 @@ export function readUsage(value: unknown): Usage {
   }
 }
 
-/** `message_delta` usage is cumulative: what it states replaces what `message_start` said, the rest stays. */
-export function laterUsage(first: Usage, later: Usage): Usage {
-  return {
-    inputTokens: later.inputTokens ?? first.inputTokens,
-    outputTokens: later.outputTokens ?? first.outputTokens,
-    cacheReadTokens: later.cacheReadTokens ?? first.cacheReadTokens,
-    cacheWrite5mTokens: later.cacheWrite5mTokens ?? first.cacheWrite5mTokens,
-    cacheWrite1hTokens: later.cacheWrite1hTokens ?? first.cacheWrite1hTokens,
-    reasoningTokens: later.reasoningTokens ?? first.reasoningTokens,
-    audioInputTokens: null,
-    audioOutputTokens: null,
-    serverToolCalls: later.serverToolCalls ?? first.serverToolCalls,
-  }
+/**
+ * `message_delta` usage is cumulative: what it states replaces what `message_start` said, the rest stays.
+ *
+ * Merged as written, because a total of cache writes comes there without its split by time to live.
+ */
+export function laterUsage(
+  first: Readonly<Record<string, unknown>>,
+  later: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> {
+  const stated = Object.entries(later).filter(([, value]) => value !== null)
+  return { ...first, ...Object.fromEntries(stated) }
 }
 
 function sumCounts(tools: Record<string, unknown>): number {
   let sum = 0
   for (const value of Object.values(tools)) sum += tokenCount(value) ?? 0
   return sum
+}
+
+/** A split that does not add up to its total leaves the rest to the shorter time to live. */
+function largest(split: number | null, rest: number | null): number | null {
+  if (split === null || rest === null) return split ?? rest
+  return Math.max(split, rest)
 }

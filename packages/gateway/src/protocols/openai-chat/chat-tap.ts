@@ -6,7 +6,15 @@ import { KeptFrames, parseJson } from '../kept-frames.ts'
 import { readChoiceText } from './answer-text.ts'
 import { readUsage } from './usage.ts'
 
-const DONE = /^(?:[^\n\r]*[\n\r]+)*data: ?\[DONE\]/
+/** At the start of a line only: the same text inside an answer is content. */
+const DONE = /(?:^|[\n\r])data: ?\[DONE\]/
+
+/** What would follow at once if a value were empty. */
+const CLOSING: ReadonlyMap<string, string> = new Map([
+  ['"', '"'],
+  ['[', ']'],
+  ['{', '}'],
+])
 
 /**
  * Watches an OpenAI chat stream. Frames that carry only text go by unparsed.
@@ -79,7 +87,8 @@ export class ChatTap implements StreamTap {
     if (chunk['error'] !== undefined && chunk['error'] !== null) this.sawError = true
     const choices = Array.isArray(chunk['choices']) ? chunk['choices'] : []
     for (const choice of choices) {
-      if (isRecord(choice) && typeof choice['finish_reason'] === 'string') this.finished = true
+      const reason = isRecord(choice) ? choice['finish_reason'] : null
+      if (typeof reason === 'string' && reason !== '') this.finished = true
     }
     if (!isRecord(chunk['usage'])) return 'pass'
     this.lastUsage = readUsage(chunk['usage'])
@@ -99,19 +108,30 @@ function memberIsSet(text: string, name: string): boolean {
 /** Content, reasoning, refusal or tool arguments that are not empty. */
 function carriesOutput(text: string): boolean {
   return (
-    holdsText(text, '"content":') ||
-    text.includes('"tool_calls"') ||
-    text.includes('"reasoning') ||
-    holdsText(text, '"refusal":') ||
-    text.includes('"function_call"') ||
-    holdsText(text, '"text":')
+    holdsValue(text, '"content"') ||
+    holdsValue(text, '"tool_calls"') ||
+    (text.includes('"reasoning') && holdsReasoning(text)) ||
+    holdsValue(text, '"refusal"') ||
+    holdsValue(text, '"function_call"') ||
+    holdsValue(text, '"text"')
   )
 }
 
-function holdsText(text: string, member: string): boolean {
-  const at = text.indexOf(member)
-  if (at === -1) return false
-  let next = at + member.length
-  if (text[next] === ' ') next++
-  return text[next] === '"' ? text[next + 1] !== '"' : text[next] === '['
+function holdsReasoning(text: string): boolean {
+  return (
+    holdsValue(text, '"reasoning_content"') ||
+    holdsValue(text, '"reasoning"') ||
+    holdsValue(text, '"reasoning_details"')
+  )
+}
+
+/** Whether any member of this name holds a text, a list or an object that is not empty. */
+function holdsValue(text: string, member: string): boolean {
+  for (let at = text.indexOf(member); at !== -1; at = text.indexOf(member, at + 1)) {
+    let next = at + member.length
+    while (text[next] === ' ' || text[next] === ':') next++
+    const closing = CLOSING.get(text[next] ?? '')
+    if (closing !== undefined && text[next + 1] !== closing) return true
+  }
+  return false
 }

@@ -28,7 +28,6 @@ const ROLES: ReadonlySet<unknown> = new Set([
 ])
 /** OpenAI's own maximum for `n`. */
 const MAX_CHOICES = 128
-const MAX_OPTIONS_DEPTH = 64
 
 export const CHAT: ProtocolEndpoint = {
   endpoint: 'chat',
@@ -46,8 +45,8 @@ export const CHAT: ProtocolEndpoint = {
   startTap: (options) => new ChatTap(options),
 }
 
-function readEnvelope(bytes: Buffer): Envelope {
-  const body = readJsonBody(bytes)
+function readEnvelope(bytes: Buffer, maxDepth: number): Envelope {
+  const body = readJsonBody(bytes, maxDepth)
   const { model, span } = readModel(body)
   if (!body.members.has('messages') && body.members.has('input')) {
     throw invalidField(
@@ -89,7 +88,7 @@ function askForUsage(body: Buffer, envelope: Envelope): ByteEdit | null {
   if (!isRecord(envelope.value['stream_options'])) {
     return { ...span, text: '{"include_usage":true}' }
   }
-  const options = outlineJson(body.toString('latin1', 0, span.end), MAX_OPTIONS_DEPTH, span.start)
+  const options = outlineJson(body.toString('latin1', 0, span.end), Infinity, span.start)
   const asked = options.members.get('include_usage')
   if (asked !== undefined) return { ...asked, text: 'true' }
   const comma = options.members.size === 0 ? '' : ','
@@ -104,6 +103,6 @@ function readAnswer(body: Buffer): AnswerFacts | null {
     usage: readUsage(answer['usage']),
     servedModel: textOrNull(answer['model']),
     text: () => readChoiceText(answer['choices'], 'message'),
-    failed: (answer['error'] ?? null) !== null || answer['choices'] === undefined,
+    failed: (answer['error'] ?? null) !== null || !Array.isArray(answer['choices']),
   }
 }

@@ -22,8 +22,8 @@ export const EMBEDDINGS: ProtocolEndpoint = {
   startTap: (options) => new ChatTap(options),
 }
 
-function readEnvelope(bytes: Buffer): Envelope {
-  const body = readJsonBody(bytes)
+function readEnvelope(bytes: Buffer, maxDepth: number): Envelope {
+  const body = readJsonBody(bytes, maxDepth)
   const { model, span } = readModel(body)
   if (!body.members.has('input')) throw invalidField('input', 'is required.')
   return {
