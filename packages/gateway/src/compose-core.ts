@@ -98,6 +98,7 @@ export async function composeCore(options: CoreOptions): Promise<Core> {
     onAlert: (alert) => events.emit('budget.alert', alertData(alert)),
   })
   gate.restore(await store.counters.list())
+  ledger.countersFrom(() => gate.takeChanged())
   const swap = (next: GatewayPlan, from: LoadedConfig): void => {
     plan = next
     loaded = from

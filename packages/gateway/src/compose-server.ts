@@ -153,7 +153,7 @@ function composeDataPlane(
   const dataPlane: DataPlane = {
     protocols: PROTOCOLS,
     plan: core.plan,
-    findKey: (secret, nowMs) => core.keyRing.find(secret, nowMs),
+    findKey: (secret, nowMs, seen) => core.keyRing.find(secret, nowMs, seen),
     gate: core.gate,
     recorder,
     tokenCounter: given.tokenCounter,

@@ -165,8 +165,8 @@ export type Gate = {
   release(reservation: Reservation): void
   /** For response headers: the state of each enforced limit that the reservation charged. */
   statesOf(reservation: Reservation): readonly LimitState[]
-  /** States of the counters with a window of an hour or more, or none, for the ledger's transaction. */
-  durableStatesOf(reservation: Reservation): readonly CounterState[]
+  /** Counters with a window of an hour or more, or none, that changed since this was last asked: for the ledger's next transaction. */
+  takeChanged(): readonly CounterState[]
   restore(states: readonly CounterState[]): void
   list(): readonly CounterView[]
   /** Reservations that are neither settled nor released. */

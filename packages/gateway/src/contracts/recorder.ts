@@ -1,4 +1,3 @@
-import type { CounterState } from './limit.ts'
 import type { UsageRecord } from './usage-record.ts'
 
 /** Something that wants every usage record. Called on the request path: must be cheap, must not throw. */
@@ -9,7 +8,7 @@ export type Sink = (record: UsageRecord) => void
  * Rejects with `ledger_unavailable` when the ledger cannot be written.
  */
 export type Recorder = {
-  record(record: UsageRecord, counters: readonly CounterState[]): Promise<void>
+  record(record: UsageRecord): Promise<void>
   /** False: spending must be refused. */
   healthy(): boolean
 }

@@ -97,11 +97,13 @@ export type CounterStore = {
 }
 
 /**
- * The one writer of the ledger. `append` resolves when the record and the counters are in the operating system's hands
- * (committed, so that `kill -9` loses nothing), and rejects when they cannot be written.
+ * The one writer of the ledger. `append` resolves when the record is in the operating system's hands (committed, so that
+ * `kill -9` loses nothing), and rejects when it cannot be written.
  */
 export type LedgerWriter = {
-  append(record: UsageRecord, counters: readonly CounterState[]): Promise<void>
+  append(record: UsageRecord): Promise<void>
+  /** Counters to commit together with the records; asked once per transaction. */
+  countersFrom(source: () => readonly CounterState[]): void
   /** Records accepted but not yet committed, oldest first, so that queries can see the tail. */
   pending(): readonly UsageRecord[]
   /** False while the last commit failed: spending is refused until one succeeds. */

@@ -30,3 +30,8 @@ function digits(value: number, count: number): string {
   }
   return text
 }
+
+/** Names one request in headers, logs and its record. */
+export function newRequestId(): string {
+  return sortableId('req_', Date.now())
+}

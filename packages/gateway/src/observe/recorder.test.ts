@@ -18,7 +18,7 @@ describe('recorder', () => {
       ],
       onSinkError,
     })
-    await recorder.record(usageRecord(), [])
+    await recorder.record(usageRecord())
     expect(order).toEqual(['sink', 'ledger'])
     expect(onSinkError).toHaveBeenCalledWith(broken)
   })
@@ -28,14 +28,14 @@ describe('recorder', () => {
       ledger: fakeLedger(() => Promise.reject(new Error('full')), false),
       sinks: [],
     })
-    await expect(failing.record(usageRecord(), [])).rejects.toThrow('full')
+    await expect(failing.record(usageRecord())).rejects.toThrow('full')
     expect(failing.healthy()).toBe(false)
   })
 
   it('is healthy and content without a ledger', async () => {
     const sink = vi.fn<(record: unknown) => void>()
     const recorder = createRecorder({ ledger: null, sinks: [sink] })
-    await recorder.record(usageRecord(), [])
+    await recorder.record(usageRecord())
     expect(sink).toHaveBeenCalledOnce()
     expect(recorder.healthy()).toBe(true)
   })
@@ -44,6 +44,7 @@ describe('recorder', () => {
 function fakeLedger(append: LedgerWriter['append'], healthy = true): LedgerWriter {
   return {
     append,
+    countersFrom: () => {},
     pending: () => [],
     healthy: () => healthy,
     flush: async () => {},

@@ -22,9 +22,9 @@ export function createRecorder({ ledger, sinks, onSinkError }: RecorderOptions):
     }
   }
   return {
-    record(record, counters) {
+    record(record) {
       tell(record)
-      return ledger === null ? WRITTEN : ledger.append(record, counters)
+      return ledger === null ? WRITTEN : ledger.append(record)
     },
     healthy: () => ledger === null || ledger.healthy(),
   }

@@ -6,11 +6,14 @@ import { PlanError } from './plan-error.ts'
 
 export type KeyRingOptions = {
   /** The current hash key first, then previous ones, whose keys stay valid. */
-  readonly hashKeys: readonly (Buffer | string)[]
+  readonly hashKeys: readonly string[]
   readonly plan: GatewayPlan
   /** A key whose policy cannot be compiled is refused like an unknown one; the operator is told here. */
   readonly onProblem?: (record: KeyRecord, problem: PlanError) => void
 }
+
+/** The key that a connection presented last, and its hashes. Lives and dies with the connection. */
+export type SeenKey = { secret: string; hashes: readonly string[] }
 
 type Entry = {
   readonly record: KeyRecord
@@ -20,7 +23,7 @@ type Entry = {
 
 /** Every virtual key in memory, by the hash of its secret. A change counts on the very next request. */
 export class KeyRing {
-  readonly #hashKeys: readonly (Buffer | string)[]
+  readonly #hashKeys: readonly string[]
   readonly #onProblem: (record: KeyRecord, problem: PlanError) => void
   readonly #byId = new Map<string, Entry>()
   readonly #byHash = new Map<string, Entry>()
@@ -38,10 +41,18 @@ export class KeyRing {
     this.#plan = plan
   }
 
-  /** Null for an unknown, disabled, expired or revoked key alike. `nowMs` is the wall clock. Hot. */
-  find(secret: string, nowMs: number): KeyPlan | null {
-    for (const hashKey of this.#hashKeys) {
-      const hash = hashKeySecret(hashKey, secret)
+  /**
+   * Null for an unknown, disabled, expired or revoked key alike. `nowMs` is the wall clock. Hot.
+   *
+   * `seen` belongs to one connection: most carry one key, whose hash need not be computed again for each request.
+   */
+  find(secret: string, nowMs: number, seen: SeenKey = { secret: '', hashes: [] }): KeyPlan | null {
+    if (this.#byHash.size === 0) return null
+    if (seen.secret !== secret) {
+      seen.hashes = this.#hashKeys.map((hashKey) => hashKeySecret(hashKey, secret))
+      seen.secret = secret
+    }
+    for (const hash of seen.hashes) {
       const entry = this.#byHash.get(hash)
       if (entry === undefined) continue
       if (!isUsable(entry.record, hash, nowMs)) return null

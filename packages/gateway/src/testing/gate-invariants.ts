@@ -337,7 +337,7 @@ export function gateInvariants(makeGate: MakeGate): void {
                 // Every third request dies with the process, when its worst case counts.
                 const dies = openOnRestore === 'charge' && tokens % 3 === 0
                 if (!dies) await before.gate.settle(reservation, actualOf(tokens >> 1))
-                for (const state of await before.gate.durableStatesOf(reservation)) {
+                for (const state of await before.gate.takeChanged()) {
                   states.set(state.counterKey, state)
                 }
               }
@@ -367,7 +367,7 @@ export function gateInvariants(makeGate: MakeGate): void {
             const result = await before.gate.reserve(charges, demandFor(tokens))
             if (!result.ok) continue
             await before.gate.settle(result.reservation, actualOf(tokens))
-            for (const state of await before.gate.durableStatesOf(result.reservation)) {
+            for (const state of await before.gate.takeChanged()) {
               states.set(state.counterKey, state)
             }
           }
@@ -392,8 +392,8 @@ export function gateInvariants(makeGate: MakeGate): void {
   it('refuses to start from a state that cannot be read', async () => {
     const { gate } = await start()
     const limit = limitOf(lifetime(100))
-    const reservation = admitted(await gate.reserve([chargeOf(limit)], demandFor(10)))
-    const [saved] = await gate.durableStatesOf(reservation)
+    admitted(await gate.reserve([chargeOf(limit)], demandFor(10)))
+    const [saved] = await gate.takeChanged()
     expect(saved).toBeDefined()
     const other = await start()
     for (const state of ['', '{}', saved?.state.replaceAll('lifetime', 'eternity') ?? '']) {

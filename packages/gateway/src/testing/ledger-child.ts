@@ -8,14 +8,13 @@ import { usageRecord } from './usage-record.ts'
 const [path = '', prefix = ''] = process.argv.slice(2)
 const { ledger } = await openSqliteStore({ path })
 let count = 0
+ledger.countersFrom(() => [{ counterKey: 'spent', state: String(count) }])
 
 async function appendForever(): Promise<never> {
   for (;;) {
     const id = `rec_${prefix}_${String(count++).padStart(8, '0')}`
     try {
-      await ledger.append(usageRecord({ id, costNanoUsd: 1 }), [
-        { counterKey: 'spent', state: String(count) },
-      ])
+      await ledger.append(usageRecord({ id, costNanoUsd: 1 }))
       process.stdout.write(`ok ${id}\n`)
     } catch {
       process.stdout.write(`failed ${ledger.healthy() ? 'healthy' : 'unhealthy'}\n`)

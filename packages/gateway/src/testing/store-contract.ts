@@ -33,7 +33,7 @@ export function storeContract(subject: StoreUnderTest): void {
       opened = await place.open()
     }
     const append = (...records: UsageRecord[]): Promise<unknown> =>
-      Promise.all(records.map((record) => opened.ledger.append(record, [])))
+      Promise.all(records.map((record) => opened.ledger.append(record)))
 
     const ids = async (filter: RecordFilter): Promise<string[]> =>
       (await opened.store.records.list(filter, { limit: 100, cursor: null })).items.map(
@@ -127,7 +127,7 @@ export function storeContract(subject: StoreUnderTest): void {
       })
 
       it('shows a record that is accepted but not yet committed', async () => {
-        const appended = opened.ledger.append(usageRecord({ id: 'rec_1' }), [])
+        const appended = opened.ledger.append(usageRecord({ id: 'rec_1' }))
         expect(opened.ledger.pending().map((record) => record.id)).toEqual(['rec_1'])
         expect(await ids({})).toEqual(['rec_1'])
         await appended
@@ -243,17 +243,19 @@ export function storeContract(subject: StoreUnderTest): void {
     })
 
     describe('counters', () => {
-      it('commits the counters of an append with its record; the last state wins', async () => {
-        await Promise.all([
-          opened.ledger.append(usageRecord(), [{ counterKey: 'c', state: '1' }]),
-          opened.ledger.append(usageRecord(), [{ counterKey: 'c', state: '2' }]),
-        ])
+      it('commits counters together with records; the last state wins', async () => {
+        const states = [[{ counterKey: 'c', state: '1' }], [{ counterKey: 'c', state: '2' }]]
+        opened.ledger.countersFrom(() => states.shift() ?? [])
+        await opened.ledger.append(usageRecord({ id: 'rec_1' }))
+        await opened.ledger.append(usageRecord({ id: 'rec_2' }))
         await reopen()
         expect(await opened.store.counters.list()).toEqual([{ counterKey: 'c', state: '2' }])
       })
 
       it('puts states after those that were appended before', async () => {
-        const appended = opened.ledger.append(usageRecord(), [{ counterKey: 'c', state: 'used' }])
+        const states = [[{ counterKey: 'c', state: 'used' }]]
+        opened.ledger.countersFrom(() => states.shift() ?? [])
+        const appended = opened.ledger.append(usageRecord())
         await opened.store.counters.put([{ counterKey: 'c', state: 'reset' }])
         await appended
         expect(await opened.store.counters.list()).toEqual([{ counterKey: 'c', state: 'reset' }])
@@ -264,13 +266,13 @@ export function storeContract(subject: StoreUnderTest): void {
       await opened.store.check()
       await opened.store.close()
       await expect(opened.store.check()).rejects.toMatchObject({ name: 'StoreError' })
-      await expect(opened.ledger.append(usageRecord(), [])).rejects.toMatchObject({
+      await expect(opened.ledger.append(usageRecord())).rejects.toMatchObject({
         code: 'ledger_unavailable',
       })
     })
 
     it('commits what was accepted before it closes', async () => {
-      const appended = opened.ledger.append(usageRecord({ id: 'rec_last' }), [])
+      const appended = opened.ledger.append(usageRecord({ id: 'rec_last' }))
       await reopen()
       await appended
       const page = await opened.store.records.list({}, { limit: 1, cursor: null })

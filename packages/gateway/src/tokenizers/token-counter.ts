@@ -1,10 +1,10 @@
 import type { TokenCounter, TokenizerId } from '../contracts/tokenizer.ts'
 import { boundTokens } from './bound-tokens.ts'
 import { createCountingWorker } from './counting-worker.ts'
-import { createTokenMemo } from './token-memo.ts'
+import { createTokenMemo, type TokenMemo } from './token-memo.ts'
 
 export type TokenCounterOptions = {
-  /** Bound of the memo on the main thread. Bytes. */
+  /** Bound of each vocabulary's memo on the main thread. Bytes. */
   readonly memoBytes: number
   /** How long a request waits for an exact count before it takes the bound. Milliseconds. */
   readonly timeoutMs?: number
@@ -16,7 +16,10 @@ const DEFAULT_TIMEOUT_MS = 2_000
 
 /** Counts on a worker thread, memoised per text. Falls back to `boundTokens` when the worker fails or is late. */
 export function createTokenCounter(options: TokenCounterOptions): TokenCounter {
-  const memo = createTokenMemo(options.memoBytes)
+  const memos: Readonly<Record<TokenizerId, TokenMemo>> = {
+    o200k_base: createTokenMemo(options.memoBytes),
+    cl100k_base: createTokenMemo(options.memoBytes),
+  }
   const worker = createCountingWorker({
     timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
     workerUrl: options.workerUrl ?? null,
@@ -28,7 +31,7 @@ export function createTokenCounter(options: TokenCounterOptions): TokenCounter {
     let sum = 0
     for (const [i, tokens] of counts.entries()) {
       const key = missing.keys[i]
-      if (key !== undefined) memo.set(key, tokens)
+      if (key !== undefined) memos[tokenizer].set(key, tokens)
       sum += tokens
     }
     return sum
@@ -37,10 +40,11 @@ export function createTokenCounter(options: TokenCounterOptions): TokenCounter {
   return {
     /** Hot: once per request. bench/tokenizer.ts */
     count(tokenizer, texts) {
+      const memo = memos[tokenizer]
       let known = 0
       let missing: Missing | null = null
       for (const text of texts) {
-        const key = memo.keyOf(tokenizer, text)
+        const key = memo.keyOf(text)
         const tokens = memo.get(key)
         if (tokens !== undefined) {
           known += tokens

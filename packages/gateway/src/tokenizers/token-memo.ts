@@ -1,14 +1,14 @@
 import { hash } from 'node:crypto'
-import type { TokenizerId } from '../contracts/tokenizer.ts'
 
 /** Texts up to this length are their own key. UTF-16 units. */
-const MAX_PLAIN_KEY = 32
+const MAX_PLAIN_KEY = 4096
 /** What an entry costs besides its key: two map slots, a number, headers. Bytes, roughly. */
 const ENTRY_BYTES = 96
 
 /** Remembers the token count of texts, within a number of bytes. */
 export type TokenMemo = {
-  keyOf(tokenizer: TokenizerId, text: string): string
+  /** For `get`: cheap, and may share memory with the text. */
+  keyOf(text: string): string
   get(key: string): number | undefined
   set(key: string, tokens: number): void
 }
@@ -23,7 +23,7 @@ export function createTokenMemo(maxBytes: number): TokenMemo {
   let youngBytes = 0
 
   function set(key: string, tokens: number): void {
-    young.set(key, tokens)
+    young.set(unshared(key), tokens)
     youngBytes += ENTRY_BYTES + key.length
     if (youngBytes <= maxBytes / 2) return
     old = young
@@ -44,14 +44,12 @@ export function createTokenMemo(maxBytes: number): TokenMemo {
   }
 }
 
-/**
- * A key that holds no reference to the text: a substring would keep the whole request body alive.
- *
- * Long texts are keyed by SHA-256, so that nobody can make a long prompt count like a short one.
- */
-function keyOf(tokenizer: TokenizerId, text: string): string {
-  const kind = tokenizer === 'o200k_base' ? 'o' : 'c'
-  return text.length <= MAX_PLAIN_KEY
-    ? kind + Buffer.from(text, 'utf16le').toString('latin1')
-    : kind + hash('sha256', text, 'base64')
+/** Long texts are keyed by SHA-256, so that nobody can make a long prompt count like a short one. */
+function keyOf(text: string): string {
+  return text.length <= MAX_PLAIN_KEY ? text : hash('sha256', text, 'base64')
+}
+
+/** A copy: a substring that is kept would keep the whole request body alive. */
+function unshared(key: string): string {
+  return Buffer.from(key, 'utf16le').toString('utf16le')
 }

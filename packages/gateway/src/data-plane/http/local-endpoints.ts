@@ -91,7 +91,7 @@ function modelsKey({ dataPlane, head, req }: LocalRequest): KeyPlan {
   const plan = dataPlane.plan()
   const known =
     head.credential === null ? null : dataPlane.findKey(head.credential, dataPlane.clock.wallMs())
-  const key = known ?? (plan.keysRequired || head.credential !== null ? null : plan.anonymous)
+  const key = known ?? plan.anonymous
   if (key === null)
     throw new GatewayError('invalid_api_key', 'The API key is missing or not valid.')
   const { trustedProxies } = plan.server

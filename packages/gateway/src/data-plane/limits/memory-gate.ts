@@ -44,6 +44,8 @@ class MemoryGate implements Gate {
   readonly #onAlert: (alert: LimitAlert) => void
   readonly #chargeOpen: boolean
   readonly #counters = new Counters()
+  /** Durable counters that the store does not know in their present state. */
+  readonly #changed = new Set<Counter>()
   #lastId = 0
   #open = 0
 
@@ -78,6 +80,7 @@ class MemoryGate implements Gate {
     }
     if (refusal !== null) return { ok: false, refusal }
     takeAll(holds, { demand, outputTokens, nowMs })
+    this.#noteChanged(holds)
     const shrunk = outputTokens < demand.outputTokens
     const grant: Grant = { outputTokens, shrunk, excused: excused ?? NOTHING_EXCUSED }
     this.#lastId += 1
@@ -97,6 +100,7 @@ class MemoryGate implements Gate {
       meter.close(hold, isAmount(used) ? used : hold.amount, nowMs)
       if (outputs !== null && isAmount(actual.outputTokens)) outputs.add(actual.outputTokens)
     }
+    this.#noteChanged(open.holds)
     for (const hold of open.holds) hold.counter.alertIfReached(nowMs, this.#onAlert)
   }
 
@@ -106,6 +110,7 @@ class MemoryGate implements Gate {
     this.#open -= 1
     const nowMs = this.#clock.nowMs()
     for (const hold of open.holds) hold.counter.meter.close(hold, 0, nowMs)
+    this.#noteChanged(open.holds)
   }
 
   statesOf(reservation: Reservation): readonly LimitState[] {
@@ -116,12 +121,15 @@ class MemoryGate implements Gate {
     return states
   }
 
-  durableStatesOf(reservation: Reservation): readonly CounterState[] {
+  #noteChanged(holds: readonly Hold[]): void {
+    for (const { counter } of holds) if (isDurable(counter)) this.#changed.add(counter)
+  }
+
+  takeChanged(): readonly CounterState[] {
+    if (this.#changed.size === 0) return []
     const nowMs = this.#clock.nowMs()
-    const states: CounterState[] = []
-    for (const { counter } of asOpenReservation(reservation).holds) {
-      if (isDurable(counter)) states.push(saveCounter(counter, nowMs))
-    }
+    const states = Array.from(this.#changed, (counter) => saveCounter(counter, nowMs))
+    this.#changed.clear()
     return states
   }
 

@@ -23,9 +23,9 @@ describe('ledger writer', () => {
   it('writes what is appended in one turn as one batch, and what comes meanwhile as the next', async () => {
     const worker = fakeWorker()
     const ledger = createLedgerWriter(worker)
-    const first = [ledger.append(usageRecord(), []), ledger.append(usageRecord(), [])]
+    const first = [ledger.append(usageRecord()), ledger.append(usageRecord())]
     await worker.called(1)
-    const second = [1, 2, 3].map(() => ledger.append(usageRecord(), []))
+    const second = [1, 2, 3].map(() => ledger.append(usageRecord()))
     await new Promise((resolve) => setTimeout(resolve, 5))
     expect(worker.batchSizes()).toEqual([2])
     worker.answer()
@@ -42,7 +42,7 @@ describe('ledger writer', () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     const worker = fakeWorker()
     const ledger = createLedgerWriter(worker)
-    const append = ledger.append(usageRecord(), [])
+    const append = ledger.append(usageRecord())
     await worker.called(1)
     worker.answer(new StoreError('full', 'database or disk is full'))
     await expect(append).rejects.toMatchObject({ code: 'ledger_unavailable', status: 503 })
@@ -67,11 +67,11 @@ describe('ledger writer', () => {
   it('is healthy again when a batch commits before the next probe', async () => {
     const worker = fakeWorker()
     const ledger = createLedgerWriter(worker)
-    const failing = ledger.append(usageRecord(), [])
+    const failing = ledger.append(usageRecord())
     await worker.called(1)
     worker.answer(new StoreError('busy', 'locked'))
     await expect(failing).rejects.toMatchObject({ code: 'ledger_unavailable' })
-    const append = ledger.append(usageRecord(), [])
+    const append = ledger.append(usageRecord())
     await worker.called(2)
     worker.answer()
     await append
@@ -82,8 +82,8 @@ describe('ledger writer', () => {
     const worker = fakeWorker()
     const ledger = createLedgerWriter(worker)
     const record = usageRecord()
-    const appends = Array.from({ length: 10_000 }, () => ledger.append(record, []))
-    await expect(ledger.append(record, [])).rejects.toMatchObject({ code: 'ledger_unavailable' })
+    const appends = Array.from({ length: 10_000 }, () => ledger.append(record))
+    await expect(ledger.append(record)).rejects.toMatchObject({ code: 'ledger_unavailable' })
     expect(ledger.pending()).toHaveLength(10_000)
     await worker.called(1)
     worker.answer()
@@ -96,7 +96,7 @@ describe('ledger writer', () => {
     const ledger = createLedgerWriter(worker)
     const unhandled = vi.fn<(reason: unknown) => void>()
     process.on('unhandledRejection', unhandled)
-    void ledger.append(usageRecord(), [])
+    void ledger.append(usageRecord())
     await worker.called(1)
     worker.answer(new StoreError('failed', 'no'))
     await new Promise((resolve) => setTimeout(resolve, 5))
@@ -116,11 +116,11 @@ describe('ledger on a real file', () => {
 
   it('refuses within a second while another process holds the lock, still reads, and recovers', async () => {
     const { store, ledger } = await openSqliteStore({ path })
-    await ledger.append(usageRecord(), [])
+    await ledger.append(usageRecord())
     const other = new DatabaseSync(path)
     other.exec('BEGIN EXCLUSIVE')
     const startedMs = performance.now()
-    await expect(ledger.append(usageRecord(), [])).rejects.toMatchObject({
+    await expect(ledger.append(usageRecord())).rejects.toMatchObject({
       code: 'ledger_unavailable',
     })
     expect(performance.now() - startedMs).toBeLessThan(1000)
@@ -129,7 +129,7 @@ describe('ledger on a real file', () => {
     other.exec('ROLLBACK')
     other.close()
     await vi.waitFor(() => expect(ledger.healthy()).toBe(true), { timeout: 3000 })
-    await ledger.append(usageRecord(), [])
+    await ledger.append(usageRecord())
     expect((await store.records.summary({})).requests).toBe(2)
     await store.close()
   })

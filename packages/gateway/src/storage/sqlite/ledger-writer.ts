@@ -8,12 +8,13 @@ import type { WorkerClient } from './worker-client.ts'
 /** Records that wait at most; beyond, appends are refused, so that a stuck disk cannot fill the memory. */
 const MOST_WAITING = 10_000
 const RETRY_MS = 1000
+/** From this many records per transaction on, gathering more is worth a short wait: it saves both threads work. */
+const BUSY_BATCH = 4
+const GATHER_MS = 1
 
 type Batch = {
   readonly records: UsageRecord[]
   readonly lines: string[]
-  /** The last state of each counter wins. */
-  readonly counters: Map<string, string>
   /** One promise for the whole batch: it commits or fails as one. */
   readonly outcome: PromiseWithResolvers<void>
 }
@@ -31,11 +32,16 @@ export function createLedgerWriter(writer: Pick<WorkerClient, 'call'>): LedgerWr
   let healthy = true
   let closed = false
   let retry: NodeJS.Timeout | null = null
+  let takeCounters: () => readonly CounterState[] = () => []
+  /** What a failed transaction could not write goes into the next one. */
+  const unwritten = new Map<string, string>()
+  let lastSize = 0
 
   function schedule(): void {
     if (scheduled || inFlight !== null || waiting.lines.length === 0) return
     scheduled = true
-    setImmediate(send)
+    if (lastSize < BUSY_BATCH) setImmediate(send)
+    else setTimeout(send, GATHER_MS)
   }
 
   function send(): void {
@@ -43,14 +49,16 @@ export function createLedgerWriter(writer: Pick<WorkerClient, 'call'>): LedgerWr
     const batch = waiting
     inFlight = batch
     waiting = newBatch()
-    const counters: string[] = []
-    for (const [key, state] of batch.counters) counters.push(key, state)
+    lastSize = batch.lines.length
+    for (const { counterKey, state } of takeCounters()) unwritten.set(counterKey, state)
+    const counters = [...unwritten].flat()
     void commit(batch, { lines: batch.lines.join('\n'), counters })
   }
 
   async function commit(batch: Batch, message: AppendBatch): Promise<void> {
     try {
       await writer.call({ kind: 'append', batch: message })
+      forget(message.counters)
       recovered()
       batch.outcome.resolve()
     } catch (thrown) {
@@ -59,6 +67,14 @@ export function createLedgerWriter(writer: Pick<WorkerClient, 'call'>): LedgerWr
     }
     inFlight = null
     schedule()
+  }
+
+  /** Pairs of key and state; a state that changed meanwhile stays. */
+  function forget(counters: readonly string[]): void {
+    for (let i = 0; i + 1 < counters.length; i += 2) {
+      const key = counters[i] ?? ''
+      if (unwritten.get(key) === counters[i + 1]) unwritten.delete(key)
+    }
   }
 
   function recovered(): void {
@@ -85,7 +101,7 @@ export function createLedgerWriter(writer: Pick<WorkerClient, 'call'>): LedgerWr
   }
 
   return {
-    append(record: UsageRecord, counters: readonly CounterState[]): Promise<void> {
+    append(record: UsageRecord): Promise<void> {
       if (closed) return Promise.reject(unavailable('The ledger is closed.'))
       if (waiting.lines.length >= MOST_WAITING) {
         healthy = false
@@ -93,9 +109,11 @@ export function createLedgerWriter(writer: Pick<WorkerClient, 'call'>): LedgerWr
       }
       waiting.records.push(record)
       waiting.lines.push(JSON.stringify(record))
-      for (const { counterKey, state } of counters) waiting.counters.set(counterKey, state)
       schedule()
       return waiting.outcome.promise
+    },
+    countersFrom(source) {
+      takeCounters = source
     },
     pending: () =>
       inFlight === null ? [...waiting.records] : [...inFlight.records, ...waiting.records],
@@ -114,7 +132,7 @@ function newBatch(): Batch {
   const outcome = Promise.withResolvers<void>()
   // A caller that does not wait must not end the process; those who wait still see the rejection.
   outcome.promise.catch(() => {})
-  return { records: [], lines: [], counters: new Map(), outcome }
+  return { records: [], lines: [], outcome }
 }
 
 function unavailable(cause: unknown): GatewayError {

@@ -32,7 +32,7 @@ describe('openSqliteStore', () => {
 
   it('keeps directory and files from other users and from git', async () => {
     const { store, ledger } = await openSqliteStore({ path })
-    await ledger.append(usageRecord(), [])
+    await ledger.append(usageRecord())
     expect(await mode(join(directory, 'data'))).toBe('700')
     for (const suffix of ['', '-wal', '-shm']) expect(await mode(path + suffix)).toBe('600')
     expect(await readFile(join(directory, 'data', '.gitignore'), 'utf8')).toBe('*\n')
@@ -52,7 +52,7 @@ describe('openSqliteStore', () => {
   it('finds a damaged page at start and says what to do', async () => {
     const { store, ledger } = await openSqliteStore({ path })
     const records = Array.from({ length: 2000 }, () => usageRecord())
-    await Promise.all(records.map((record) => ledger.append(record, [])))
+    await Promise.all(records.map((record) => ledger.append(record)))
     await store.close()
     const file = await open(path, 'r+')
     for (let page = 20; page < 60; page++)
@@ -113,7 +113,7 @@ describe('openSqliteStore', () => {
   it('does not hold the main thread while it writes and reads', async () => {
     const { store, ledger } = await openSqliteStore({ path })
     const records = Array.from({ length: 5000 }, () => usageRecord())
-    await Promise.all(records.map((record) => ledger.append(record, [])))
+    await Promise.all(records.map((record) => ledger.append(record)))
     let longestMs = 0
     let last = performance.now()
     const timer = setInterval(() => {
@@ -123,7 +123,7 @@ describe('openSqliteStore', () => {
     await Promise.all([
       store.records.summary({}),
       store.records.list({}, { limit: 1000, cursor: null }),
-      ledger.append(usageRecord(), []),
+      ledger.append(usageRecord()),
       store.records.prune(0),
     ])
     clearInterval(timer)

@@ -1,0 +1,330 @@
+// `npm run bench`: Tollgate beside the bare relay, interleaved in one run. Ratios and medians; machines are noisy.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { type LoadResult, load } from './load.ts'
+
+const ROOT = path.join(import.meta.dirname, '..')
+const quick = process.argv.includes('--quick')
+const ROUNDS = quick ? 3 : 5
+const ROUND_MS = quick ? 1500 : 3000
+const CONNECTIONS = 32
+const WORDS = 'The quick brown fox jumps over the lazy dog. '
+const messages = Array.from({ length: 12 }, (_, i) => ({
+  role: i % 2 === 0 ? 'user' : 'assistant',
+  content: WORDS.repeat(7) + i,
+}))
+const BODY = JSON.stringify({
+  model: 'bench/gpt-4o-mini',
+  messages,
+  temperature: 0.7,
+  max_tokens: 256,
+})
+const STREAM_BODY = JSON.stringify({
+  model: 'bench/gpt-4o-mini',
+  messages,
+  stream: true,
+  stream_options: { include_usage: true },
+})
+
+type Subject = {
+  readonly name: string
+  readonly port: number
+  readonly key: string
+  readonly pid: number
+}
+
+const started: ChildProcess[] = []
+const folders: string[] = []
+
+async function main(): Promise<void> {
+  const upstream = await startScript('mock-upstream.ts', [])
+  const relay = await startScript('bare-relay.ts', [String(upstream.port)])
+  const subjects: Subject[] = [
+    { name: 'bare relay', ...relay, key: 'none' },
+    await startTollgate('everything off', upstream.port, OFF),
+    await startTollgate('auth, four limits, ledger', upstream.port, ON),
+  ]
+  const direct: Subject = { name: 'direct', ...upstream, key: 'none' }
+  await throughput('JSON, 4 KB body, 32 connections', subjects, BODY)
+  await throughput('stream of 50 events, 32 connections', subjects, STREAM_BODY)
+  await latency('latency at half load (JSON)', subjects, BODY)
+  await firstByte([direct, ...subjects])
+  if (!quick) await idleStreams(subjects)
+}
+
+/** Nothing that Tollgate could do for a request is done. */
+const OFF = { keys: { required: false }, ledger: { enabled: false } }
+const LIMITS = [
+  {
+    id: 'key-rpm',
+    scope: 'key',
+    unit: 'requests',
+    algorithm: 'sliding',
+    amount: 1e9,
+    window: '1m',
+  },
+  { id: 'key-day', scope: 'key', unit: 'usd', algorithm: 'fixed', amount: 1e6, window: '24h' },
+  {
+    id: 'all-tokens',
+    scope: 'global',
+    unit: 'tokens',
+    algorithm: 'bucket',
+    capacity: 1e12,
+    refill_per_sec: 1e9,
+  },
+  { id: 'key-par', scope: 'key', unit: 'concurrent', algorithm: 'concurrent', amount: 100_000 },
+]
+const ON = { policy: { limits: LIMITS } }
+
+async function startScript(file: string, args: string[]): Promise<{ port: number; pid: number }> {
+  const child = spawn(process.execPath, [path.join(ROOT, 'bench', file), ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  started.push(child)
+  const line = await firstLine(child, /listening (\d+)/)
+  return { port: Number(line), pid: child.pid ?? 0 }
+}
+
+async function startTollgate(name: string, upstreamPort: number, config: object): Promise<Subject> {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'tollgate-bench-'))
+  folders.push(folder)
+  const provider = {
+    protocol: 'openai-chat',
+    base_url: `http://127.0.0.1:${upstreamPort}/v1`,
+    credential: 'none',
+    allow_private: true,
+  }
+  const model = {
+    targets: [{ provider: 'bench', model: 'gpt-4o-mini' }],
+    price: { input: 0.15, output: 0.6 },
+    max_output: 16_384,
+    tokenizer: 'o200k_base',
+  }
+  const file = {
+    server: { port: 0 },
+    admin: { port: 0 },
+    log: { level: 'warn' },
+    providers: { bench: provider },
+    models: { 'bench/gpt-4o-mini': model },
+    ...config,
+  }
+  writeFileSync(path.join(folder, 'tollgate.json'), JSON.stringify(file))
+  const main = path.join(ROOT, 'packages', 'gateway', 'src', 'main.ts')
+  const child = spawn(process.execPath, [main, 'serve'], {
+    cwd: folder,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  started.push(child)
+  await firstLine(child, /(tollgate ready)/)
+  const runtime: unknown = JSON.parse(
+    readFileSync(path.join(folder, '.tollgate', 'server.json'), 'utf8'),
+  )
+  const { proxy_url: proxyUrl, admin_url: adminUrl } = urlsOf(runtime)
+  const token = readFileSync(path.join(folder, '.tollgate', 'admin.token'), 'utf8').trim()
+  const created = await fetch(`${adminUrl}/admin/v1/keys`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+    body: '{"name":"bench"}',
+  })
+  const answer: unknown = await created.json()
+  return { name, port: Number(new URL(proxyUrl).port), key: keyOf(answer), pid: child.pid ?? 0 }
+}
+
+function urlsOf(value: unknown): { proxy_url: string; admin_url: string } {
+  const text = (name: string) =>
+    typeof value === 'object' && value !== null && name in value
+      ? String(Reflect.get(value, name))
+      : ''
+  return { proxy_url: text('proxy_url'), admin_url: text('admin_url') }
+}
+
+function keyOf(value: unknown): string {
+  const key: unknown =
+    typeof value === 'object' && value !== null ? Reflect.get(value, 'key') : null
+  if (typeof key !== 'string') throw new Error(`no key was created: ${JSON.stringify(value)}`)
+  return key
+}
+
+function firstLine(child: ChildProcess, pattern: RegExp): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = ''
+    child.stdout?.on('data', (chunk: Buffer) => {
+      text += chunk.toString('utf8')
+      const found = pattern.exec(text)
+      if (found !== null) resolve(found[1] ?? '')
+    })
+    child.on('exit', (code) => reject(new Error(`ended with ${code}: ${text}`)))
+  })
+}
+
+async function fire(subject: Subject, body: string, rate: number | null): Promise<LoadResult> {
+  return load({
+    port: subject.port,
+    path: '/v1/chat/completions',
+    key: subject.key,
+    body,
+    connections: CONNECTIONS,
+    durationMs: ROUND_MS,
+    rate,
+  })
+}
+
+/** CPU of a process so far, in microseconds; null where the system does not tell. */
+function cpuMicros(pid: number): number | null {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
+    return (Number(fields[11]) + Number(fields[12])) * 10_000
+  } catch {
+    return null
+  }
+}
+
+async function throughput(
+  title: string,
+  subjects: readonly Subject[],
+  body: string,
+): Promise<void> {
+  for (const subject of subjects) await fire(subject, body, null)
+  const rates = new Map<string, number[]>()
+  const cpus = new Map<string, number[]>()
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const subject of subjects) {
+      const before = cpuMicros(subject.pid)
+      const result = await fire(subject, body, null)
+      const after = cpuMicros(subject.pid)
+      if (result.failures > 0) throw new Error(`${subject.name}: ${result.failures} failures`)
+      push(rates, subject.name, result.perSecond)
+      if (before !== null && after !== null)
+        push(cpus, subject.name, (after - before) / result.requests)
+    }
+  }
+  const base = rates.get(subjects[0]?.name ?? '') ?? []
+  const rows = subjects.map(({ name }) => {
+    const own = rates.get(name) ?? []
+    const ratios = own.map((rate, i) => rate / (base[i] ?? 1))
+    return {
+      subject: name,
+      'requests/s': Math.round(median(own)),
+      'ratio to bare': median(ratios).toFixed(2),
+      'ratio min..max': `${Math.min(...ratios).toFixed(2)}..${Math.max(...ratios).toFixed(2)}`,
+      'CPU µs/request': Math.round(median(cpus.get(name) ?? [])),
+    }
+  })
+  print(title, rows)
+}
+
+async function latency(title: string, subjects: readonly Subject[], body: string): Promise<void> {
+  const slowest = subjects.at(-1)
+  if (slowest === undefined) return
+  const full = await fire(slowest, body, null)
+  const rate = full.perSecond / 2
+  const samples = new Map<string, number[]>()
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const subject of subjects) {
+      const result = await fire(subject, body, rate)
+      push(samples, subject.name, percentile(result.latenciesMs, 0.5))
+      push(samples, `${subject.name} p99`, percentile(result.latenciesMs, 0.99))
+    }
+  }
+  const base = median(samples.get(subjects[0]?.name ?? '') ?? [])
+  const rows = subjects.map(({ name }) => ({
+    subject: name,
+    'p50 ms': median(samples.get(name) ?? []).toFixed(3),
+    'added p50 ms': (median(samples.get(name) ?? []) - base).toFixed(3),
+    'p99 ms': median(samples.get(`${name} p99`) ?? []).toFixed(2),
+  }))
+  print(`${title}, ${Math.round(rate)} requests/s`, rows)
+}
+
+async function firstByte(subjects: readonly Subject[]): Promise<void> {
+  const samples = new Map<string, number[]>()
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const subject of subjects) {
+      const result = await fire(subject, STREAM_BODY, 100)
+      push(samples, subject.name, percentile(result.firstByteMs, 0.5))
+    }
+  }
+  const base = median(samples.get(subjects[0]?.name ?? '') ?? [])
+  const rows = subjects.map(({ name }) => ({
+    subject: name,
+    'first byte p50 ms': median(samples.get(name) ?? []).toFixed(3),
+    'later than direct ms': (median(samples.get(name) ?? []) - base).toFixed(3),
+  }))
+  print('first byte of a stream, 100 streams/s', rows)
+}
+
+const IDLE_STREAMS = 2000
+
+/** Memory of streams that have begun and then say nothing. */
+async function idleStreams(subjects: readonly Subject[]): Promise<void> {
+  const body = JSON.stringify({ ...JSON.parse(STREAM_BODY), user: 'idle' })
+  const rows = []
+  for (const subject of subjects) {
+    const before = residentBytes(subject.pid)
+    const open = await openIdle(subject, body, IDLE_STREAMS)
+    await new Promise((resolve) => setTimeout(resolve, 2000))
+    const after = residentBytes(subject.pid)
+    for (const socket of open) socket.destroy()
+    rows.push({
+      subject: subject.name,
+      'idle streams': open.length,
+      'KiB each': ((after - before) / 1024 / open.length).toFixed(1),
+    })
+    await new Promise((resolve) => setTimeout(resolve, 1000))
+  }
+  print('idle streams, resident memory', rows)
+}
+
+async function openIdle(subject: Subject, body: string, count: number) {
+  const { connect } = await import('node:net')
+  const request =
+    `POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1:${subject.port}\r\nauthorization: Bearer ${subject.key}\r\n` +
+    `content-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`
+  const sockets = []
+  for (let i = 0; i < count; i += 50) {
+    const batch = Array.from({ length: Math.min(50, count - i) }, () => {
+      const socket = connect(subject.port, '127.0.0.1', () => socket.write(request))
+      socket.on('error', () => {})
+      return new Promise<typeof socket>((resolve) => socket.once('data', () => resolve(socket)))
+    })
+    sockets.push(...(await Promise.all(batch)))
+  }
+  return sockets
+}
+
+function residentBytes(pid: number): number {
+  try {
+    return Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]) * 4096
+  } catch {
+    return Number.NaN
+  }
+}
+
+function push(map: Map<string, number[]>, name: string, value: number): void {
+  const list = map.get(name) ?? []
+  list.push(value)
+  map.set(name, list)
+}
+
+function median(values: readonly number[]): number {
+  return percentile(values, 0.5)
+}
+
+function percentile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN
+}
+
+function print(title: string, rows: readonly object[]): void {
+  console.log(`\n${title}`)
+  console.table(rows)
+}
+
+try {
+  await main()
+} finally {
+  for (const child of started) child.kill('SIGKILL')
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true })
+}
