@@ -51,12 +51,17 @@ export function adminRoutes(options: EventRouteOptions = {}): readonly AdminRout
   return [...routes, document]
 }
 
+/** Answers are nobody's to keep or to guess at. */
+const EVERYWHERE = [
+  ['cache-control', 'no-store'],
+  ['x-content-type-options', 'nosniff'],
+] as const
+
 /** The whole admin port as one `fetch` function. No listener: the CLI calls it in-process when no server runs. */
 export function createAdminApp(control: Control, options: AdminAppOptions = {}): Hono {
   const app = new Hono()
   app.use(async (context, next) => {
-    context.header('cache-control', 'no-store')
-    context.header('x-content-type-options', 'nosniff')
+    for (const [name, value] of EVERYWHERE) context.header(name, value)
     const { req } = context
     requireOwnPage(
       {
@@ -67,17 +72,16 @@ export function createAdminApp(control: Control, options: AdminAppOptions = {}):
       options.allowedHosts === undefined ? [] : options.allowedHosts,
     )
     await next()
+    // Again, for responses that no helper of the framework made.
+    for (const [name, value] of EVERYWHERE) context.res.headers.set(name, value)
   })
   mountPublicRoutes(app, control, { guardMetrics: options.guardMetrics ?? false })
   app.use('/admin/*', async ({ req }, next) => {
     requireToken(req.header('authorization') ?? null, control.adminToken)
     await next()
   })
-  const routes = adminRoutes(options)
-  for (const route of routes) {
-    app.on(route.method, honoPath(route), (context) => route.run(control, context))
-  }
-  refuseOtherMethods(app, routes)
+  for (const path of PUBLIC_PATHS) refuseOtherMethods(app, path, ['GET'])
+  mountRoutes(app, control, adminRoutes(options))
   app.notFound((context) => answerError(context, new AdminError('not_found', 'Nothing is here.')))
   app.onError((thrown, context) => {
     const error = toAdminError(thrown)
@@ -91,23 +95,30 @@ function honoPath({ path }: AdminRoute): string {
   return ADMIN_PREFIX + path.replaceAll(/\{(\w+)\}/g, ':$1')
 }
 
-/** Mounted after all routes, so that it sees only what none of them took. */
-function refuseOtherMethods(app: Hono, routes: readonly AdminRoute[]): void {
-  const byPath = new Map<string, string[]>(PUBLIC_PATHS.map((path) => [path, ['GET']]))
+/** Path by path in the order of their first routes, so that `/policies/simulate` is never taken for a policy. */
+function mountRoutes(app: Hono, control: Control, routes: readonly AdminRoute[]): void {
+  const byPath = new Map<string, AdminRoute[]>()
   for (const route of routes) {
     const path = honoPath(route)
-    byPath.set(path, [...(byPath.get(path) ?? []), route.method])
+    byPath.set(path, [...(byPath.get(path) ?? []), route])
   }
-  for (const [path, methods] of byPath) {
-    const allow = (methods.includes('GET') ? ['HEAD', ...methods] : methods).join(', ')
-    app.all(path, () => {
-      throw new AdminError('method_not_allowed', `This path takes ${allow}.`, {
-        headers: { allow },
-      })
-    })
+  for (const [path, ofPath] of byPath) {
+    for (const route of ofPath) {
+      app.on(route.method, path, (context) => route.run(control, context))
+    }
+    const methods = ofPath.map(({ method }) => method)
+    refuseOtherMethods(app, path, methods)
   }
 }
 
 function answerError(context: Context, error: AdminError): Response {
   return context.json(errorBody(error), error.status, error.details.headers)
+}
+
+/** Mounted after the routes of the path, so that it sees only what none of them took. */
+function refuseOtherMethods(app: Hono, path: string, methods: readonly string[]): void {
+  const allow = (methods.includes('GET') ? ['HEAD', ...methods] : methods).join(', ')
+  app.all(path, () => {
+    throw new AdminError('method_not_allowed', `This path takes ${allow}.`, { headers: { allow } })
+  })
 }

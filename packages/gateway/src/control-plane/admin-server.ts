@@ -21,6 +21,7 @@ export type AdminServer = {
 const HEADERS_TIMEOUT_MS = 15_000
 const REQUEST_TIMEOUT_MS = 30_000
 const CLOSE_GRACE_MS = 2000
+const SWEEP_EVERY_MS = 20
 
 /**
  * Listens. Throws the listener's error, and a `ConfigError` when others can reach the address and no token was configured.
@@ -79,11 +80,13 @@ function listen(server: ServerType, { host, port }: AdminServerOptions): Promise
 function closeServer(server: ServerType): Promise<void> {
   return new Promise((resolve) => {
     const cut = setTimeout(() => closeConnections(server, 'all'), CLOSE_GRACE_MS)
+    // A connection whose answer has just ended is kept alive by its client, and would hold the server open.
+    const sweep = setInterval(() => closeConnections(server, 'idle'), SWEEP_EVERY_MS)
     server.close(() => {
       clearTimeout(cut)
+      clearInterval(sweep)
       resolve()
     })
-    closeConnections(server, 'idle')
   })
 }
 
