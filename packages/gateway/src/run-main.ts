@@ -1,7 +1,9 @@
 import { flushCompileCache } from 'node:module'
 import { text } from 'node:stream/consumers'
+import { isatty } from 'node:tty'
 import type { CliDeps, Io, StartedServer } from './cli/cli-deps.ts'
 import { runCli } from './cli/run-cli.ts'
+import type { RunningServer } from './compose-server.ts'
 import type { LoadOptions } from './config/load-config.ts'
 import { VERSION } from './version.ts'
 
@@ -56,7 +58,7 @@ function processIo(): Io {
     readStdin: () => text(process.stdin),
     env: process.env,
     cwd: process.cwd(),
-    isTerminal: process.stdout.isTTY === true,
+    isTerminal: isatty(1),
   }
 }
 
@@ -68,8 +70,6 @@ async function placed<T>(load: LoadOptions, work: () => Promise<T>): Promise<T> 
     throw placePlanError(thrown, load)
   }
 }
-
-type RunningServer = Awaited<ReturnType<typeof import('./compose-server.ts').composeServer>>
 
 async function started(server: RunningServer): Promise<StartedServer> {
   const { createAdminApp } = await import('./control-plane/admin-app.ts')

@@ -1,6 +1,7 @@
 import type { Page } from '../control-plane/admin-api.ts'
 import { isRecord } from '../lib/is-record.ts'
 import type { AdminCall } from './cli-deps.ts'
+import type { Guard } from './answers.ts'
 import { CliError } from './cli-error.ts'
 import { oneLine } from './plain-text.ts'
 
@@ -19,7 +20,7 @@ export type AdminClient = {
 }
 
 /** Statuses that mean that what was asked for is wrong, not that it failed. */
-const USAGE_STATUSES: readonly number[] = [400, 422]
+const USAGE_STATUSES: ReadonlySet<number> = new Set([400, 422])
 const PAGE_ITEMS = 1000
 const TIMEOUT_MS = 30_000
 
@@ -63,7 +64,7 @@ async function answer(call: AdminCall, adminUrl: string, asked: Asked): Promise<
 function toCliError(status: number, body: unknown): CliError {
   const error = isRecord(body) && isRecord(body['error']) ? body['error'] : {}
   const { message, path, problems } = error
-  const exitCode = USAGE_STATUSES.includes(status) ? 2 : 1
+  const exitCode = USAGE_STATUSES.has(status) ? 2 : 1
   const listed = Array.isArray(problems) ? problems.filter(isRecord) : []
   if (listed.length > 0) return new CliError(listed.map(problemLine).join('\n'), exitCode)
   if (typeof message !== 'string') return new CliError(`the admin API answered ${status}.`)
@@ -104,51 +105,53 @@ export function withQuery(path: string, query: Query): string {
   return parameters.size === 0 ? path : `${path}?${parameters.toString()}`
 }
 
-/** Every page, one after the other. The caller says by `T` what the API's types promise of the route. */
+export type ListCall<T> = {
+  readonly path: string
+  readonly query?: Query
+  readonly item: Guard<T>
+}
+
+/** Every page, one after the other. */
 export async function* eachItem<T>(
   client: AdminClient,
-  path: string,
-  query: Query = {},
+  { path, query, item }: ListCall<T>,
 ): AsyncGenerator<T> {
   let cursor: string | undefined
   do {
-    const page = await client.request(
-      'GET',
-      withQuery(path, { ...query, limit: PAGE_ITEMS, cursor }),
-    )
-    if (!isPage<T>(page)) throw new CliError(`the admin API answered ${path} with no list.`)
-    yield* page.items
-    cursor = page.next ?? undefined
+    const url = withQuery(path, { ...query, limit: PAGE_ITEMS, cursor })
+    const page = await client.request('GET', url)
+    if (!isRecord(page) || !Array.isArray(page['items'])) throw unexpected(path)
+    for (const one of page['items']) {
+      if (!item(one)) throw unexpected(path)
+      yield one
+    }
+    cursor = typeof page['next'] === 'string' ? page['next'] : undefined
   } while (cursor !== undefined)
 }
 
-function isPage<T>(value: unknown): value is Page<T> {
-  return isRecord(value) && Array.isArray(value['items'])
-}
-
-/** The whole list as one page. `most`: no more than that. */
-export async function listAll<T>(
-  client: AdminClient,
-  path: string,
-  query: Query = {},
-): Promise<Page<T>> {
+/** The whole list as one page. */
+export async function listAll<T>(client: AdminClient, call: ListCall<T>): Promise<Page<T>> {
   const items: T[] = []
-  for await (const item of eachItem<T>(client, path, query)) items.push(item)
+  for await (const item of eachItem(client, call)) items.push(item)
   return { items, total: items.length, next: null }
 }
 
-/** What the API's types promise of a route that answers one object. */
-export async function requestOne<T extends object>(
-  client: AdminClient,
-  method: string,
-  path: string,
-  body?: unknown,
-): Promise<T> {
-  const answered = await client.request(method, path, body)
-  if (isAnswer<T>(answered)) return answered
-  throw new CliError(`the admin API answered ${path} with no object.`)
+export type OneCall<T> = {
+  readonly method: string
+  readonly path: string
+  readonly body?: unknown
+  readonly answer: Guard<T>
 }
 
-function isAnswer<T extends object>(value: unknown): value is T {
-  return isRecord(value)
+export async function requestOne<T>(
+  client: AdminClient,
+  { method, path, body, answer: guard }: OneCall<T>,
+): Promise<T> {
+  const answered = await client.request(method, path, body)
+  if (!guard(answered)) throw unexpected(path)
+  return answered
+}
+
+function unexpected(path: string): CliError {
+  return new CliError(`the admin API answered ${path} with something else than this version knows.`)
 }

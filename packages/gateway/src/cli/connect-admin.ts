@@ -17,9 +17,8 @@ const IN_PROCESS_URL = 'http://127.0.0.1'
 
 /** The running server's admin API; without a server, the same API over the store. */
 export async function connectAdmin(deps: CliDeps, load: LoadOptions): Promise<AdminClient> {
-  const { env } = deps.io
-  const remote = env['TOLLGATE_ADMIN_URL'] ?? ''
-  if (remote !== '') return remoteClient(remote, env['TOLLGATE_ADMIN_TOKEN'] ?? '')
+  const remote = remoteServer(deps.io.env)
+  if (remote !== null) return remote
   const place = await locate(load)
   const deadline = Date.now() + WAIT_MS
   for (;;) {
@@ -117,7 +116,11 @@ async function offlineClient(deps: CliDeps, load: LoadOptions): Promise<AdminCli
   }
 }
 
-function remoteClient(url: string, token: string): AdminClient {
+/** The server that `TOLLGATE_ADMIN_URL` names; null when it names none. */
+export function remoteServer(env: LoadOptions['env']): AdminClient | null {
+  const url = env['TOLLGATE_ADMIN_URL'] ?? ''
+  if (url === '') return null
+  const token = env['TOLLGATE_ADMIN_TOKEN'] ?? ''
   const adminUrl = url.replace(/\/+$/, '').replace(/\/admin(\/v1)?$/, '')
   if (!URL.canParse(adminUrl)) throw new CliError(`TOLLGATE_ADMIN_URL is no URL: ${url}`, 2)
   return {

@@ -1,5 +1,6 @@
-import type { KeyView, KeyWithSecret, ModelView } from '../control-plane/admin-api.ts'
+import type { KeyWithSecret } from '../control-plane/admin-api.ts'
 import { type AdminClient, listAll, requestOne, requestThrough } from './admin-client.ts'
+import { isKey, isKeyWithSecret, isModel } from './answers.ts'
 import { banner } from './banner.ts'
 import type { StartedServer } from './cli-deps.ts'
 import { reachableUrl } from './runtime-file.ts'
@@ -39,22 +40,24 @@ function inProcess(server: StartedServer): AdminClient {
 async function freshKey(
   client: AdminClient,
 ): Promise<{ readonly created: KeyWithSecret; readonly isFirst: boolean }> {
-  const { items } = await listAll<KeyView>(client, '/keys')
+  const { items } = await listAll(client, { path: '/keys', item: isKey })
   const stored = items.filter(({ owner }) => owner === 'api')
   if (stored.length === 0) {
-    const created = await requestOne<KeyWithSecret>(client, 'POST', '/keys', { name: FIRST })
-    return { created, isFirst: true }
+    return { created: await createKey(client, { name: FIRST }), isFirst: true }
   }
   const former = stored.filter(({ name, state }) => name === TRY_IT && state !== 'revoked')
   for (const { id } of former) await client.request('DELETE', `/keys/${id}`)
-  const body = { name: TRY_IT, expires: TRY_IT_EXPIRES }
-  const created = await requestOne<KeyWithSecret>(client, 'POST', '/keys', body)
+  const created = await createKey(client, { name: TRY_IT, expires: TRY_IT_EXPIRES })
   return { created, isFirst: false }
+}
+
+function createKey(client: AdminClient, body: object): Promise<KeyWithSecret> {
+  return requestOne(client, { method: 'POST', path: '/keys', body, answer: isKeyWithSecret })
 }
 
 async function someModel(client: AdminClient, sandbox: boolean): Promise<string> {
   if (sandbox) return SANDBOX_MODEL
-  const { items } = await listAll<ModelView>(client, '/models')
+  const { items } = await listAll(client, { path: '/models', item: isModel })
   const chat = items.find(({ name }) => !/embed|whisper|tts|image|audio|moderation/i.test(name))
   return chat?.name ?? items[0]?.name ?? 'MODEL'
 }

@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander'
 import type { KeyView, KeyWithSecret, SubjectBody } from '../control-plane/admin-api.ts'
-import { type AdminClient, listAll, requestOne, withQuery } from './admin-client.ts'
+import { listAll, requestOne } from './admin-client.ts'
+import { type Guard, isKey, isKeyWithSecret } from './answers.ts'
 import type { CliDeps, Io } from './cli-deps.ts'
 import { wrongUsage } from './cli-error.ts'
 import { withAdmin } from './connect-admin.ts'
@@ -24,8 +25,8 @@ type ContentFlags = {
   readonly scopes?: readonly string[]
   readonly metadata?: Pairs
 }
-type UpdateFlags = IdFlags & ContentFlags & { readonly replace?: boolean }
-type RotateFlags = IdFlags & { readonly grace?: string }
+/** Of the commands on one key; each knows some of them. */
+type OneKeyFlags = IdFlags & ContentFlags & { readonly replace?: boolean; readonly grace?: string }
 type ListFlags = OutputFlags & {
   readonly name?: string
   readonly state?: string
@@ -68,7 +69,7 @@ function createCommand(deps: CliDeps): Command {
 async function create(deps: CliDeps, flags: OutputFlags & ContentFlags): Promise<void> {
   const body = await createBody(deps.io, flags)
   const key = await withAdmin(deps, loadOptions(deps.io, flags), (client) =>
-    requestOne<KeyWithSecret>(client, 'POST', '/keys', body),
+    requestOne(client, { method: 'POST', path: '/keys', body, answer: isKeyWithSecret }),
   )
   printSecret(deps.io, key, flags)
 }
@@ -95,7 +96,7 @@ function listCommand(deps: CliDeps): Command {
 async function list(deps: CliDeps, flags: ListFlags): Promise<void> {
   const { name, state, team, user } = flags
   const page = await withAdmin(deps, loadOptions(deps.io, flags), (client) =>
-    listAll<KeyView>(client, '/keys', { name, state, team, user }),
+    listAll(client, { path: '/keys', query: { name, state, team, user }, item: isKey }),
   )
   if (flags.json === true) return printJson(deps.io, page)
   if (page.items.length === 0) return deps.io.err('tollgate: there are no keys.\n')
@@ -105,7 +106,7 @@ async function list(deps: CliDeps, flags: ListFlags): Promise<void> {
 function getCommand(deps: CliDeps): Command {
   const command = new Command('get').description('show one key')
   return onKey(command, async (id, flags: IdFlags) => {
-    const key = await atKey<KeyView>(deps, flags, { method: 'GET', id })
+    const key = await atKey(deps, flags, { method: 'GET', id, answer: isKey })
     printKey(deps.io, key, flags)
   })
 }
@@ -115,11 +116,11 @@ function updateCommand(deps: CliDeps): Command {
     .description('change what the flags say, and nothing else')
     .option('--name <name>', 'new name')
     .option('--replace', 'the policy replaces the whole inline policy instead of being merged in')
-  const update = async (id: string, flags: UpdateFlags): Promise<void> => {
+  const update = async (id: string, flags: OneKeyFlags): Promise<void> => {
     const body = await updateBody(deps.io, flags)
     if (Object.keys(body).length === 0)
       throw wrongUsage('say what to change: see key update --help')
-    const key = await atKey<KeyView>(deps, flags, { method: 'PATCH', id, body })
+    const key = await atKey(deps, flags, { method: 'PATCH', id, body, answer: isKey })
     printKey(deps.io, key, flags)
   }
   return examples(onKey(withContent(command), update), [
@@ -133,9 +134,15 @@ function rotateCommand(deps: CliDeps): Command {
   const command = new Command('rotate')
     .description('give the key a new secret under the same id; it is shown only now')
     .option('--grace <duration>', 'how long the old secret stays valid (default: not at all)')
-  return onKey(command, async (id, flags: RotateFlags) => {
+  return onKey(command, async (id, flags: OneKeyFlags) => {
     const body = given({ grace: flags.grace })
-    const key = await atKey<KeyWithSecret>(deps, flags, { method: 'POST', id, act: 'rotate', body })
+    const key = await atKey(deps, flags, {
+      method: 'POST',
+      id,
+      act: 'rotate',
+      body,
+      answer: isKeyWithSecret,
+    })
     printSecret(deps.io, key, flags)
   })
 }
@@ -143,28 +150,25 @@ function rotateCommand(deps: CliDeps): Command {
 function revokeCommand(deps: CliDeps): Command {
   const command = new Command('revoke').alias('delete').description('refuse a key for ever')
   return onKey(command, async (id, flags: IdFlags) => {
-    const key = await atKey<KeyView>(deps, flags, { method: 'DELETE', id })
+    const key = await atKey(deps, flags, { method: 'DELETE', id, answer: isKey })
     printKey(deps.io, key, flags)
   })
 }
 
 function switchCommand(deps: CliDeps, act: 'enable' | 'disable', description: string): Command {
   return onKey(new Command(act).description(description), async (id, flags: IdFlags) => {
-    const key = await atKey<KeyView>(deps, flags, { method: 'POST', id, act })
+    const key = await atKey(deps, flags, { method: 'POST', id, act, answer: isKey })
     printKey(deps.io, key, flags)
   })
 }
 
 /** For commands on one key: `--id`, `--hash` or the id itself. */
-function onKey<T extends IdFlags>(
-  command: Command,
-  act: (id: string, flags: T) => Promise<void>,
-): Command {
+function onKey(command: Command, act: (id: string, flags: OneKeyFlags) => Promise<void>): Command {
   command
     .argument('[id]', 'id of the key, or a unique start of it')
     .option('--id <prefix>', 'the same')
     .option('--hash <prefix>', 'a unique start of the hash of the key')
-    .action((id: string | undefined, flags: T) => act(idFrom(id, flags), flags))
+    .action((id: string | undefined, flags: OneKeyFlags) => act(idFrom(id, flags), flags))
   return withPlace(withJson(command))
 }
 
@@ -176,21 +180,19 @@ function idFrom(argument: string | undefined, flags: IdFlags): string {
   return id
 }
 
-type KeyCall = {
+type KeyCall<T> = {
   readonly method: string
   readonly id: string
   readonly act?: string
   readonly body?: unknown
+  readonly answer: Guard<T>
 }
 
-async function atKey<T extends object>(
-  deps: CliDeps,
-  flags: PlaceFlags,
-  { method, id, act, body }: KeyCall,
-): Promise<T> {
+async function atKey<T>(deps: CliDeps, flags: PlaceFlags, call: KeyCall<T>): Promise<T> {
+  const { id, act, ...rest } = call
   const path = `/keys/${encodeURIComponent(id)}${act === undefined ? '' : `/${act}`}`
-  return await withAdmin(deps, loadOptions(deps.io, flags), (client: AdminClient) =>
-    requestOne<T>(client, method, withQuery(path, {}), body),
+  return await withAdmin(deps, loadOptions(deps.io, flags), (client) =>
+    requestOne(client, { ...rest, path }),
   )
 }
 
@@ -222,7 +224,7 @@ async function createBody(io: Io, flags: ContentFlags): Promise<object> {
 }
 
 /** In a patch an empty value removes: `--team ''`, `--metadata owner=`, `--policies ''`. */
-async function updateBody(io: Io, flags: UpdateFlags): Promise<object> {
+async function updateBody(io: Io, flags: OneKeyFlags): Promise<object> {
   const policy = await policyOf(io, flags)
   if (flags.replace === true && policy === undefined) throw wrongUsage('--replace needs --policy.')
   return given({

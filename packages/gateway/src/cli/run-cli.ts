@@ -1,15 +1,16 @@
 import { CommanderError } from 'commander'
-import { ConfigError, type ConfigProblem } from '../config/config-error.ts'
+import { ConfigError } from '../config/config-error.ts'
 import { isRecord } from '../lib/is-record.ts'
 import type { CliDeps } from './cli-deps.ts'
 import { CliError } from './cli-error.ts'
 import { createProgram } from './create-program.ts'
+import { problemLines } from './problem-lines.ts'
 
 const FINE = 0
 const FAILURE = 1
 const WRONG_USAGE = 2
 /** Asked for, so no failure. */
-const SHOWN: readonly string[] = ['commander.helpDisplayed', 'commander.version']
+const SHOWN: ReadonlySet<string> = new Set(['commander.helpDisplayed', 'commander.version'])
 
 /** Runs one command line (without the program's own name) and returns the exit code. Never throws. */
 export async function runCli(args: readonly string[], deps: CliDeps): Promise<number> {
@@ -22,7 +23,7 @@ export async function runCli(args: readonly string[], deps: CliDeps): Promise<nu
 }
 
 function report(thrown: unknown, deps: CliDeps): number {
-  if (thrown instanceof CommanderError) return SHOWN.includes(thrown.code) ? FINE : WRONG_USAGE
+  if (thrown instanceof CommanderError) return SHOWN.has(thrown.code) ? FINE : WRONG_USAGE
   const { message, exitCode } = described(thrown, deps)
   for (const line of message === '' ? [] : message.split('\n')) deps.io.err(`tollgate: ${line}\n`)
   if (!isExpected(thrown) && deps.io.env['TOLLGATE_DEBUG'] === '1' && thrown instanceof Error) {
@@ -50,17 +51,6 @@ function described(thrown: unknown, deps: CliDeps): Described {
 function isExpected(thrown: unknown): boolean {
   if (!(thrown instanceof Error)) return false
   return ['CliError', 'ConfigError', 'StoreError'].includes(thrown.name)
-}
-
-/** `path (file:line): message`, one per problem. */
-export function problemLines(error: ConfigError): readonly string[] {
-  return error.problems.map((problem) => problemLine(error.file, problem))
-}
-
-function problemLine(file: string | null, { path, line, message }: ConfigProblem): string {
-  const place = file === null ? null : `${file}${line === null ? '' : `:${line}`}`
-  if (path === '') return place === null ? message : `${place}: ${message}`
-  return place === null ? `${path}: ${message}` : `${path} (${place}): ${message}`
 }
 
 /** What the operating system says to a listener, with a way out. Null: something else. */

@@ -1,0 +1,51 @@
+import type {
+  ConfigView,
+  DeletedView,
+  HealthView,
+  KeyExplanation,
+  KeyView,
+  KeyWithSecret,
+  LimitChange,
+  LimitView,
+  ModelView,
+  PolicyView,
+  ProviderTestView,
+  ProviderView,
+  ReloadView,
+  UsageRecordView,
+  UsageSummary,
+} from '../control-plane/admin-api.ts'
+import { isRecord } from '../lib/is-record.ts'
+
+export type Guard<T> = (value: unknown) => value is T
+
+/** The members that tell this answer from others. A server of another version may send more. */
+function shaped<T>(...members: readonly (keyof T & string)[]): Guard<T> {
+  return (value): value is T =>
+    isRecord(value) && members.every((name) => Object.hasOwn(value, name))
+}
+
+export const isKey: Guard<KeyView> = shaped<KeyView>('id', 'name', 'state', 'subject', 'policies')
+export const isKeyWithSecret: Guard<KeyWithSecret> = shaped<KeyWithSecret>('id', 'key', 'subject')
+export const isKeyExplanation: Guard<KeyExplanation> = shaped<KeyExplanation>('layers', 'fields')
+export const isPolicy: Guard<PolicyView> = shaped<PolicyView>('name', 'owner', 'policy')
+export const isDeleted: Guard<DeletedView> = shaped<DeletedView>('deleted')
+export const isProvider: Guard<ProviderView> = shaped<ProviderView>('name', 'protocols', 'base_url')
+export const isProviderTest: Guard<ProviderTestView> = shaped<ProviderTestView>('provider', 'ok')
+export const isModel: Guard<ModelView> = shaped<ModelView>('name', 'targets', 'priced')
+export const isLimit: Guard<LimitView> = shaped<LimitView>('id', 'scope', 'value', 'used', 'amount')
+export const isLimitChange: Guard<LimitChange> = shaped<LimitChange>('id', 'changed', 'items')
+export const isUsageRecord: Guard<UsageRecordView> = shaped<UsageRecordView>(
+  'id',
+  'request_id',
+  'usage',
+)
+export const isUsageSummary: Guard<UsageSummary> = shaped<UsageSummary>(
+  'requests',
+  'usage',
+  'by_model',
+  'by_key',
+)
+export const isHealth: Guard<HealthView> = shaped<HealthView>('status', 'serving', 'version')
+export const isConfig: Guard<ConfigView> = shaped<ConfigView>('file', 'revision', 'config')
+export const isReload: Guard<ReloadView> = shaped<ReloadView>('reloaded', 'revision')
