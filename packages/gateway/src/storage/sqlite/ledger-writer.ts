@@ -8,9 +8,8 @@ import type { WorkerClient } from './worker-client.ts'
 /** Records that wait at most; beyond, appends are refused, so that a stuck disk cannot fill the memory. */
 const MOST_WAITING = 10_000
 const RETRY_MS = 1000
-/** From this many records per transaction on, gathering more is worth a short wait: it saves both threads work. */
-const BUSY_BATCH = 4
-const GATHER_MS = 1
+/** Turns of the event loop that a busy writer gathers records for. An idle loop turns in microseconds, a loaded one with many records. */
+const GATHER_TURNS = 4
 
 type Batch = {
   readonly records: UsageRecord[]
@@ -40,8 +39,12 @@ export function createLedgerWriter(writer: Pick<WorkerClient, 'call'>): LedgerWr
   function schedule(): void {
     if (scheduled || inFlight !== null || waiting.lines.length === 0) return
     scheduled = true
-    if (lastSize < BUSY_BATCH) setImmediate(send)
-    else setTimeout(send, GATHER_MS)
+    setImmediate(gather, lastSize > 1 ? GATHER_TURNS : 0)
+  }
+
+  function gather(turnsLeft: number): void {
+    if (turnsLeft > 0) setImmediate(gather, turnsLeft - 1)
+    else send()
   }
 
   function send(): void {
