@@ -1,3 +1,4 @@
+import type { GatewayConfig } from '../config/gateway-config.ts'
 import type { KeyRecord } from '../contracts/key.ts'
 import { configKeyRecords } from '../plan/config-keys.ts'
 import { AdminError } from './admin-error.ts'
@@ -47,8 +48,16 @@ export function isFileKey(control: Control, id: string): boolean {
   return fileKeys(control).some((key) => key.id === id)
 }
 
+/** Their ids are digests, so they are made once per configuration. */
+const KEYS_OF_FILES = new WeakMap<GatewayConfig, readonly KeyRecord[]>()
+
 function fileKeys(control: Control): readonly KeyRecord[] {
-  return configKeyRecords(control.config().config)
+  const { config } = control.config()
+  const known = KEYS_OF_FILES.get(config)
+  if (known !== undefined) return known
+  const keys = configKeyRecords(config)
+  KEYS_OF_FILES.set(config, keys)
+  return keys
 }
 
 async function matching(

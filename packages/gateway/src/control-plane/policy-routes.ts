@@ -7,7 +7,7 @@ import { deletedSchema, objectSchema, pageOfSchema, policySchema } from './answe
 import { allPolicies, findPolicy } from './find-policy.ts'
 import { pageOf } from './list-page.ts'
 import { deletePolicy, patchPolicy, putPolicy } from './policy-changes.ts'
-import { pageQuery, policyBody } from './request-schemas.ts'
+import { pageQuery, policyObject } from './request-schemas.ts'
 import { timeText } from './written-times.ts'
 
 export const POLICY_ROUTES: readonly AdminRoute[] = [
@@ -46,7 +46,7 @@ export const POLICY_ROUTES: readonly AdminRoute[] = [
     path: '/policies/{name}',
     summary: 'Make or replace a policy',
     query: NO_QUERY,
-    body: policyBody,
+    body: policyObject,
     answer: policySchema,
     handle: async ({ control, param, body }) =>
       view(await putPolicy(control, param('name'), unwrapped(body))),
@@ -56,7 +56,7 @@ export const POLICY_ROUTES: readonly AdminRoute[] = [
     path: '/policies/{name}',
     summary: 'Change a policy by a merge patch (RFC 7396)',
     query: NO_QUERY,
-    body: policyBody,
+    body: policyObject,
     answer: policySchema,
     handle: async ({ control, param, body }) =>
       view(await patchPolicy(control, param('name'), unwrapped(body))),

@@ -2,7 +2,7 @@ import { isRecord } from '../lib/is-record.ts'
 import { JsonOutlineError, outlineJson } from '../lib/json-outline.ts'
 import { AdminError } from './admin-error.ts'
 
-export const MAX_BODY_BYTES = 1_048_576
+const MAX_BODY_BYTES = 1_048_576
 const MAX_DEPTH = 64
 
 /** The body as a JSON object; no body at all is an empty object. Throws `body_too_large` or `malformed_json`. */

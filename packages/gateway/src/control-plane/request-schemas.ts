@@ -39,7 +39,7 @@ const keyMetadata: z.ZodType<Readonly<Record<string, string>>> = metadataMap.ref
   { error: `must have at most ${MAX_METADATA} members` },
 )
 
-/** Any object here; the use-case checks the policy as a whole, because a patch alone is none. */
+/** A policy in a body, also `{policy}` around one. Any object here; the use-case checks the policy as a whole, because a patch alone is none. */
 export const policyObject: z.ZodType<JsonObject> = z.record(z.string(), z.unknown())
 NAMED_SCHEMAS.add(policyObject, { id: 'PolicyFields' })
 
@@ -94,9 +94,6 @@ export const wholeMetadata: z.ZodType<{ readonly metadata: Readonly<Record<strin
 export const rotateKeyBody: z.ZodType<RotateKeyBody> = strict({
   grace: z.exactOptional(durationOrNone),
 })
-
-/** The policy itself, or `{policy}` around it as `GET` shows it. */
-export const policyBody: z.ZodType<JsonObject> = policyObject
 
 export const resetLimitBody: z.ZodType<ResetLimitBody> = strict({
   value: z.exactOptional(z.string().max(1024).nullable()),
