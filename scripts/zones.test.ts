@@ -33,7 +33,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   exporters: ['prom-client'],
   observe: ['pino'],
   tokenizers: ['gpt-tokenizer'],
-  'control-plane': ['hono', '@hono/node-server', '@hono/zod-openapi', 'zod'],
+  'control-plane': ['hono', '@hono/node-server', 'zod'],
   cli: ['commander'],
 }
 

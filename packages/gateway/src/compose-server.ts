@@ -8,6 +8,7 @@ import { watchConfig } from './config/watch-config.ts'
 import type { TokenCounter } from './contracts/tokenizer.ts'
 import { startAdminServer } from './control-plane/admin-server.ts'
 import type { Control } from './control-plane/control.ts'
+import { inTurn } from './control-plane/in-turn.ts'
 import { createListener } from './data-plane/http/listener.ts'
 import type { DataPlane } from './data-plane/pipeline/data-plane.ts'
 import { probeProvider } from './data-plane/upstream/probe-provider.ts'
@@ -76,7 +77,8 @@ export async function composeServer(options: ServeOptions): Promise<RunningServe
   const { config } = core.loaded()
   const proxyUrl = await listen(proxy, config.server.host, config.server.port)
   const control = composeControl(core, parts)
-  const admin = await startAdminServer(control, config.admin)
+  const onError = (err: unknown): void => log.error({ err }, 'the admin API failed')
+  const admin = await startAdminServer(control, { ...config.admin, onError })
   const stopBackground = startBackground(core, parts, control)
   const runtimeFile = writeRuntimeFile(config.dir, { proxyUrl, adminUrl: admin.url })
   core.events.emit('server.start', { version: VERSION, proxy_url: proxyUrl })
@@ -229,7 +231,10 @@ function startBackground(core: Core, parts: DataPlaneParts, control: Control): (
   const attempt = (what: string, work: () => Promise<unknown>): void => {
     work().catch((err: unknown) => log.warn({ err }, `${what} failed`))
   }
-  const reloadQuietly = (): void => void control.reload().catch(() => {})
+  const reloadQuietly = (): void => {
+    // `reload` has already told the log, the events and the metrics.
+    inTurn(core.store, () => control.reload()).catch(() => {})
+  }
   const { file } = core.loaded()
   const stopWatching = file === null ? () => {} : watchConfig(file, reloadQuietly)
   process.on('SIGHUP', reloadQuietly)

@@ -49,15 +49,28 @@ export function outlineJson(
   return new Outliner(text, maxDepth, end).run(start)
 }
 
-/** The keys of one open object; an array has none. */
-type Level = { readonly keys: string[] | null; set: Set<string> | null }
+/** The keys of one open object. */
+class Level {
+  isObject = false
+  readonly keys: string[] = []
+  set: Set<string> | null = null
+
+  begin(isObject: boolean): void {
+    this.isObject = isObject
+    this.keys.length = 0
+    this.set = null
+  }
+}
+
+/** Shared by all outlines, which run one after another: a level is made once and used again. */
+const LEVELS: Level[] = []
 
 class Outliner {
   private readonly text: string
   private readonly maxDepth: number
   private readonly end: number
   private readonly members = new Map<string, JsonSpan>()
-  private readonly levels: Level[] = []
+  private depth = 0
   private membersEndAt = 0
   private memberName = ''
   private valueStart = -1
@@ -90,7 +103,7 @@ class Outliner {
         this.close(at)
         return at + 1
       case COMMA:
-        if (this.levels.length === 1) this.keepMember()
+        if (this.depth === 1) this.keepMember()
         return at + 1
       case COLON:
       case 0x20:
@@ -105,17 +118,18 @@ class Outliner {
 
   private open(at: number, isObject: boolean): void {
     this.noteStart(at)
-    if (this.levels.length >= this.maxDepth) {
+    if (this.depth >= this.maxDepth) {
       throw new JsonOutlineError(`nested deeper than ${this.maxDepth} levels`, at)
     }
-    this.levels.push({ keys: isObject ? [] : null, set: null })
-    if (this.levels.length === 1) this.membersEndAt = at + 1
+    levelAt(this.depth).begin(isObject)
+    this.depth++
+    if (this.depth === 1) this.membersEndAt = at + 1
   }
 
   private close(at: number): void {
-    if (this.levels.length === 1) this.keepMember()
-    this.levels.pop()
-    if (this.levels.length === 1) this.valueEnd = at + 1
+    if (this.depth === 1) this.keepMember()
+    if (this.depth > 0) this.depth--
+    if (this.depth === 1) this.valueEnd = at + 1
   }
 
   private string(at: number): number {
@@ -125,8 +139,8 @@ class Outliner {
       quote = text.indexOf('"', quote + 1)
     }
     const after = quote === -1 ? this.end : quote + 1
-    const level = this.levels.at(-1)
-    if (level?.keys != null && this.isKey(after)) this.key(level, at, after)
+    const level = this.depth === 0 ? null : levelAt(this.depth - 1)
+    if (level !== null && level.isObject && this.isKey(after)) this.key(level, at, after)
     else this.note(at, after)
     return after
   }
@@ -160,26 +174,25 @@ class Outliner {
   private key(level: Level, start: number, end: number): void {
     const name = decodeKey(this.text, start, end)
     const { keys } = level
-    if (keys === null) return
     if (level.set === null ? keys.includes(name) : level.set.has(name)) {
       throw new JsonOutlineError('duplicate key', start)
     }
     if (level.set !== null) level.set.add(name)
     else if (keys.push(name) > FEW_KEYS) level.set = new Set(keys)
-    if (this.levels.length === 1) {
+    if (this.depth === 1) {
       this.memberName = name
       this.valueStart = -1
     }
   }
 
   private note(start: number, end: number): void {
-    if (this.levels.length !== 1) return
+    if (this.depth !== 1) return
     this.noteStart(start)
     this.valueEnd = end
   }
 
   private noteStart(at: number): void {
-    if (this.levels.length === 1 && this.valueStart === -1) this.valueStart = at
+    if (this.depth === 1 && this.valueStart === -1) this.valueStart = at
   }
 
   private keepMember(): void {
@@ -188,6 +201,15 @@ class Outliner {
     this.membersEndAt = this.valueEnd
     this.valueStart = -1
   }
+}
+
+function levelAt(depth: number): Level {
+  let level = LEVELS[depth]
+  if (level === undefined) {
+    level = new Level()
+    LEVELS[depth] = level
+  }
+  return level
 }
 
 /** An odd number of backslashes stands before the quote. */
