@@ -54,6 +54,8 @@ export type RunningServer = {
 const MEMO_BYTES = 32 * 1024 * 1024
 const TOUCH_EVERY_MS = 5000
 const PRUNE_EVERY_MS = 3_600_000
+/** While stopping: how often connections that have become idle are closed. */
+const DRAIN_SWEEP_MS = 50
 /** Between two tokens of the sandbox: visible as a stream, and quick. */
 const SANDBOX_TOKEN_MS = 2
 
@@ -228,8 +230,12 @@ async function reload(core: Core, metrics: PrometheusExporter, log: RootLogger):
 /** What runs beside requests: reloads, last-used times, retention, and the statistics of the past day. */
 function startBackground(core: Core, parts: DataPlaneParts, control: Control): () => void {
   const { log, stats } = parts
+  let stopped = false
   const attempt = (what: string, work: () => Promise<unknown>): void => {
-    work().catch((err: unknown) => log.warn({ err }, `${what} failed`))
+    work().catch((err: unknown) => {
+      // What is cut off by the store's closing is no news.
+      if (!stopped) log.warn({ err }, `${what} failed`)
+    })
   }
   const reloadQuietly = (): void => {
     // `reload` has already told the log, the events and the metrics.
@@ -246,6 +252,7 @@ function startBackground(core: Core, parts: DataPlaneParts, control: Control): (
   attempt('pruning', () => pruneRecords(core))
   attempt('restoring statistics', () => restoreStats(stats, core.store.records, Date.now()))
   return () => {
+    stopped = true
     stopWatching()
     process.off('SIGHUP', reloadQuietly)
     clearInterval(touch)
@@ -270,12 +277,14 @@ function listen(server: Server, host: string, port: number): Promise<string> {
   })
 }
 
-/** Takes nothing new, and waits for what is under way. */
+/** Takes nothing new, and waits for what is under way. Connections that clients keep for later are no such thing. */
 function drain(server: Server, graceMs: number): Promise<void> {
   return new Promise((resolve) => {
     const cut = setTimeout(() => server.closeAllConnections(), graceMs)
+    const sweep = setInterval(() => server.closeIdleConnections(), DRAIN_SWEEP_MS)
     server.close(() => {
       clearTimeout(cut)
+      clearInterval(sweep)
       resolve()
     })
     server.closeIdleConnections()
