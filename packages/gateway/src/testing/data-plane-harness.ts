@@ -50,9 +50,9 @@ const HASH_KEY = 'a hash key of the tests'
 const SECRET = 'tkn_0000000000000000000000000000000000000000000'
 /** Every request holds a reservation, so that one that is never closed shows. */
 const LIMITS = [
-  { id: 'requests', unit: 'requests', amount: 1e9, window: '1h' },
-  { id: 'tokens', unit: 'tokens', amount: 1e12, window: '1h' },
-  { id: 'parallel', unit: 'concurrent', amount: 1e6 },
+  { id: 'requests', scope: 'key', unit: 'requests', algorithm: 'fixed', amount: 1e9, window: '1h' },
+  { id: 'tokens', scope: 'key', unit: 'tokens', algorithm: 'fixed', amount: 1e12, window: '1h' },
+  { id: 'parallel', scope: 'key', unit: 'concurrent', algorithm: 'concurrent', amount: 1e6 },
 ]
 const NO_MODELS: ModelCatalogue = { find: () => null, modelsOf: () => [] }
 
