@@ -147,6 +147,8 @@ function install(node, mode) {
   const marker = path.join(ROOT, 'node_modules', '.tollgate-install')
   const present = fs.existsSync(marker) ? fs.readFileSync(marker, 'utf8').split(' ') : []
   if (present[0] === wanted && (present[1] === 'all' || present[1] === mode)) return
+  // A developer's checkout keeps its development dependencies.
+  if (fs.existsSync(path.join(ROOT, 'node_modules', 'typescript'))) mode = 'all'
   say(mode === 'all' ? 'installing all dependencies …' : 'installing dependencies …')
   // Not `npm ci`: it refuses a lockfile without the optional binaries of other platforms that a registry may not carry.
   const args = [
