@@ -14,6 +14,7 @@ import type { DataPlane } from './data-plane/pipeline/data-plane.ts'
 import { probeProvider } from './data-plane/upstream/probe-provider.ts'
 import { UpstreamPools } from './data-plane/upstream/pools.ts'
 import { Watchdog } from './data-plane/upstream/watchdog.ts'
+import { drainable } from './drain-server.ts'
 import {
   createPrometheusExporter,
   type PrometheusExporter,
@@ -54,8 +55,6 @@ export type RunningServer = {
 const MEMO_BYTES = 32 * 1024 * 1024
 const TOUCH_EVERY_MS = 5000
 const PRUNE_EVERY_MS = 3_600_000
-/** While stopping: how often connections that have become idle are closed. */
-const DRAIN_SWEEP_MS = 50
 /** Between two tokens of the sandbox: visible as a stream, and quick. */
 const SANDBOX_TOKEN_MS = 2
 
@@ -76,6 +75,7 @@ export async function composeServer(options: ServeOptions): Promise<RunningServe
   logs.root = log
   const parts = composeDataPlane(core, { log, tokenCounter })
   const proxy = createListener(parts.dataPlane)
+  const drain = drainable(proxy)
   const { config } = core.loaded()
   const proxyUrl = await listen(proxy, config.server.host, config.server.port)
   const control = composeControl(core, parts)
@@ -95,7 +95,7 @@ export async function composeServer(options: ServeOptions): Promise<RunningServe
       core.events.emit('server.stop', {})
       rmSync(runtimeFile, { force: true })
       stopBackground()
-      await drain(proxy, parseDurationMs(config.server.shutdown_grace))
+      await drain(parseDurationMs(config.server.shutdown_grace))
       await admin.close()
       await parts.dataPlane.pools.close()
       await sandbox?.close()
@@ -274,20 +274,6 @@ function listen(server: Server, host: string, port: number): Promise<string> {
       const bound = address === null || typeof address === 'string' ? port : address.port
       resolve(`http://${host.includes(':') ? `[${host}]` : host}:${bound}`)
     })
-  })
-}
-
-/** Takes nothing new, and waits for what is under way. Connections that clients keep for later are no such thing. */
-function drain(server: Server, graceMs: number): Promise<void> {
-  return new Promise((resolve) => {
-    const cut = setTimeout(() => server.closeAllConnections(), graceMs)
-    const sweep = setInterval(() => server.closeIdleConnections(), DRAIN_SWEEP_MS)
-    server.close(() => {
-      clearTimeout(cut)
-      clearInterval(sweep)
-      resolve()
-    })
-    server.closeIdleConnections()
   })
 }
 
