@@ -35,7 +35,8 @@ export function createListener(dataPlane: DataPlane): Server {
       requestTimeout: 0,
       keepAliveTimeout: limits.keepAliveMs,
       connectionsCheckingInterval: CHECK_CONNECTIONS_MS,
-      requireHostHeader: true,
+      // Checked with the rest of the head, so that the refusal is JSON.
+      requireHostHeader: false,
       insecureHTTPParser: false,
       noDelay: true,
     },

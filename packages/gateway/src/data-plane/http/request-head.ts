@@ -102,6 +102,7 @@ class HeadDraft {
     if (this.chunked && this.contentLength !== null) {
       throw malformed('Both content-length and transfer-encoding are given.')
     }
+    if (this.host === null && httpVersion === '1.1') throw malformed('The host field is missing.')
     if (this.host !== null && !HOST.test(this.host)) throw malformed('The host field is not valid.')
   }
 

@@ -545,6 +545,7 @@ describe('a slow reader', () => {
     client.socket.pause()
     client.socket.write(rawPost(harness, String(CHAT.body)))
     await oneRecord()
+    expect(harness.records[0]).toMatchObject({ status: 200, errorClass: null })
     client.socket.destroy()
   })
 })
@@ -607,40 +608,40 @@ function unchunk(bytes: Buffer): Buffer {
   }
 }
 
-describe('two targets', () => {
-  const config = (first: string, second: string) => ({
-    providers: {
-      one: {
-        protocol: 'openai-chat',
-        base_url: `${first}/one`,
-        credential: 'none',
-        allow_private: true,
-      },
-      two: {
-        protocol: 'openai-chat',
-        base_url: `${second}/two`,
-        credential: 'none',
-        allow_private: true,
-      },
+const twoProviders = (first: string, second: string) => ({
+  providers: {
+    one: {
+      protocol: 'openai-chat',
+      base_url: `${first}/one`,
+      credential: 'none',
+      allow_private: true,
     },
-    policy: {},
-    models: { m: { targets: [{ provider: 'one' }, { provider: 'two' }] } },
+    two: {
+      protocol: 'openai-chat',
+      base_url: `${second}/two`,
+      credential: 'none',
+      allow_private: true,
+    },
+  },
+  policy: {},
+  models: { m: { targets: [{ provider: 'one' }, { provider: 'two' }] } },
+})
+
+async function startTwo(first: Buffer | string | null, second: Buffer | string): Promise<void> {
+  upstream = await startScriptedUpstream(({ received, socket }) => {
+    if (received.head.includes(' /one/')) {
+      if (first === null) socket.resetAndDestroy()
+      else socket.write(first)
+    } else if (second === '') socket.resetAndDestroy()
+    else socket.write(second)
   })
+  harness = await startHarness({
+    upstreamUrl: upstream.url,
+    config: twoProviders(upstream.url, upstream.url),
+  })
+}
 
-  async function startTwo(first: Buffer | string | null, second: Buffer | string): Promise<void> {
-    upstream = await startScriptedUpstream(({ received, socket }) => {
-      if (received.head.includes(' /one/')) {
-        if (first === null) socket.resetAndDestroy()
-        else socket.write(first)
-      } else if (second === '') socket.resetAndDestroy()
-      else socket.write(second)
-    })
-    harness = await startHarness({
-      upstreamUrl: upstream.url,
-      config: config(upstream.url, upstream.url),
-    })
-  }
-
+describe('two targets', () => {
   it.each<[string, Buffer | string | null, string, number | null]>([
     ['429', wholeAnswer(429, '{"error":1}'), 'rate_limited', 429],
     ['500', wholeAnswer(500, 'x'), 'transient', 500],

@@ -10,32 +10,21 @@ const CLIENT_CLOSED_STATUS = 499
 
 /** The line of the ledger for a request that has ended. */
 export function usageRecord(ctx: RequestContext): UsageRecord {
-  const { key, target, envelope } = ctx
-  const record = key?.record ?? null
   const nowMs = performance.now()
   return {
     id: sortableId('rec_', ctx.startedAtMs),
     requestId: ctx.requestId,
     upstreamRequestId: ctx.upstreamRequestId,
     startedAtMs: ctx.startedAtMs,
-    keyId: record?.id ?? null,
-    keyName: record?.name ?? null,
-    team: record?.subject.team ?? null,
-    rolegroup: record?.subject.rolegroup ?? null,
-    role: record?.subject.role ?? null,
-    user: record?.subject.user ?? null,
+    ...callerOf(ctx),
     endpoint: ctx.endpoint.endpoint,
     protocol: ctx.protocol.id,
-    requestedModel: envelope?.model ?? null,
-    model: target === null ? null : (envelope?.model ?? null),
-    servedModel: ctx.servedModel,
-    provider: target?.provider.name ?? null,
-    target: target?.id ?? null,
+    ...modelsOf(ctx),
     attempts: attemptsOf(ctx, nowMs),
     status: ctx.status === 0 ? CLIENT_CLOSED_STATUS : ctx.status,
     errorSource: errorSource(ctx),
     errorClass: errorClass(ctx),
-    stream: envelope?.stream ?? false,
+    stream: ctx.envelope?.stream ?? false,
     complete: ctx.outcome === 'whole' && !ctx.clientGone,
     usage: ctx.usage,
     estimated: ctx.estimated,
@@ -50,8 +39,40 @@ export function usageRecord(ctx: RequestContext): UsageRecord {
     userAgent: clientText(ctx, ['user-agent']),
     sessionId: clientText(ctx, ['x-claude-code-session-id', 'x-session-id']),
     clientIp: ctx.clientIp,
-    metadata: record?.metadata ?? {},
   }
+}
+
+type Caller = Pick<
+  UsageRecord,
+  'keyId' | 'keyName' | 'team' | 'rolegroup' | 'role' | 'user' | 'metadata'
+>
+
+const NOBODY: Caller = {
+  keyId: null,
+  keyName: null,
+  team: null,
+  rolegroup: null,
+  role: null,
+  user: null,
+  metadata: {},
+}
+
+function callerOf({ key }: RequestContext): Caller {
+  if (key === null) return NOBODY
+  const { id, name, subject, metadata } = key.record
+  const { team, rolegroup, role, user } = subject
+  return { keyId: id, keyName: name, team, rolegroup, role, user, metadata }
+}
+
+type Models = Pick<UsageRecord, 'requestedModel' | 'model' | 'servedModel' | 'provider' | 'target'>
+
+function modelsOf({ envelope, target, servedModel }: RequestContext): Models {
+  const requestedModel = envelope?.model ?? null
+  if (target === null) {
+    return { requestedModel, model: null, servedModel, provider: null, target: null }
+  }
+  const provider = target.provider.name
+  return { requestedModel, model: requestedModel, servedModel, provider, target: target.id }
 }
 
 /** A stream's attempt lasts to the stream's end, which is not known when it is noted. */
