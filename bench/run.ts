@@ -111,8 +111,8 @@ async function startTollgate(name: string, upstreamPort: number, config: object)
     ...config,
   }
   writeFileSync(path.join(folder, 'tollgate.json'), JSON.stringify(file))
-  const main = path.join(ROOT, 'packages', 'gateway', 'src', 'main.ts')
-  const child = spawn(process.execPath, [main, 'serve'], {
+  const program = path.join(ROOT, 'packages', 'gateway', 'src', 'main.ts')
+  const child = spawn(process.execPath, [program, 'serve'], {
     cwd: folder,
     stdio: ['ignore', 'pipe', 'inherit'],
   })

@@ -33,7 +33,7 @@ function say(message) {
 /** npm's own script: given by `npm start`, else found beside the npm on the PATH. */
 function findNpm() {
   const given = process.env.npm_execpath
-  if (given && /npm-cli\.js$/.test(given) && fs.existsSync(given)) return given
+  if (given && given.endsWith('npm-cli.js') && fs.existsSync(given)) return given
   const beside = path.join(
     path.dirname(process.execPath),
     '..',
@@ -49,7 +49,7 @@ function findNpm() {
     const candidate = path.join(folders[i], 'npm')
     if (!fs.existsSync(candidate)) continue
     const real = fs.realpathSync(candidate)
-    if (/npm-cli\.js$/.test(real)) return real
+    if (real.endsWith('npm-cli.js')) return real
   }
   fail('npm was not found. Install Node.js 24.16 or newer from https://nodejs.org and try again.')
 }

@@ -38,7 +38,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** Kinds whose members must not know each other. */
-const KINDS = ['protocols', 'providers', 'storage', 'exporters']
+const KINDS: ReadonlySet<string> = new Set(['protocols', 'providers', 'storage', 'exporters'])
 
 type Module = { readonly file: string; readonly imports: readonly string[] }
 
@@ -102,7 +102,7 @@ function packageProblem(file: string, zone: string, specifier: string): string |
 }
 
 function siblingProblem(file: string, zone: string, target: string): string | null {
-  if (!KINDS.includes(zone)) return null
+  if (!KINDS.has(zone)) return null
   const [, member = ''] = file.split('/')
   const [, other = ''] = target.split('/')
   const bothFolders = file.split('/').length > 2 && target.split('/').length > 2

@@ -23,6 +23,13 @@ function everySplit(bytes: Buffer): Buffer[][] {
   return splits
 }
 
+function eventsOf(chunks: readonly Buffer[]): readonly unknown[] {
+  return run(chunks)
+    .frames.map((frame) => Buffer.from(frame, 'latin1'))
+    .map((frame) => parseSseFrame(frame, 0, frame.length))
+    .filter((event) => event !== null)
+}
+
 const STREAMS = [
   'data: a\n\ndata: b\n\n',
   'data: a\r\n\r\ndata: b\r\n\r\n',
@@ -41,13 +48,8 @@ describe('SseFrameSplitter', () => {
 
   it.each(STREAMS)('finds the same events in %j, however it is split', (text) => {
     const bytes = Buffer.from(text)
-    const events = (chunks: readonly Buffer[]) =>
-      run(chunks)
-        .frames.map((frame) => Buffer.from(frame, 'latin1'))
-        .map((frame) => parseSseFrame(frame, 0, frame.length))
-        .filter((event) => event !== null)
-    const whole = events([bytes])
-    for (const chunks of everySplit(bytes)) expect(events(chunks)).toEqual(whole)
+    const whole = eventsOf([bytes])
+    for (const chunks of everySplit(bytes)) expect(eventsOf(chunks)).toEqual(whole)
   })
 
   it('keeps a frame that is not ended as the rest', () => {

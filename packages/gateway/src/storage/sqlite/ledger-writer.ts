@@ -28,13 +28,11 @@ export function createLedgerWriter(writer: Pick<WorkerClient, 'call'>): LedgerWr
   let waiting = newBatch()
   let inFlight: Batch | null = null
   let scheduled = false
-  let healthy = true
   let closed = false
-  let retry: NodeJS.Timeout | null = null
-  let takeCounters: () => readonly CounterState[] = () => []
-  /** What a failed transaction could not write goes into the next one. */
-  const unwritten = new Map<string, string>()
+  let takeCounters: (() => readonly CounterState[]) | null = null
   let lastSize = 0
+  const counters = createCounters()
+  const health = createHealth(() => writer.call({ kind: 'probe' }))
 
   function schedule(): void {
     if (scheduled || inFlight !== null || waiting.lines.length === 0) return
@@ -53,48 +51,22 @@ export function createLedgerWriter(writer: Pick<WorkerClient, 'call'>): LedgerWr
     inFlight = batch
     waiting = newBatch()
     lastSize = batch.lines.length
-    for (const { counterKey, state } of takeCounters()) unwritten.set(counterKey, state)
-    const counters = [...unwritten].flat()
-    void commit(batch, { lines: batch.lines.join('\n'), counters })
+    counters.add(takeCounters?.() ?? [])
+    void commit(batch, { lines: batch.lines.join('\n'), counters: counters.pairs() })
   }
 
   async function commit(batch: Batch, message: AppendBatch): Promise<void> {
     try {
       await writer.call({ kind: 'append', batch: message })
-      forget(message.counters)
-      recovered()
+      counters.written(message.counters)
+      health.recovered()
       batch.outcome.resolve()
     } catch (thrown) {
-      failed()
+      health.failed()
       batch.outcome.reject(unavailable(thrown))
     }
     inFlight = null
     schedule()
-  }
-
-  /** Pairs of key and state; a state that changed meanwhile stays. */
-  function forget(counters: readonly string[]): void {
-    for (let i = 0; i + 1 < counters.length; i += 2) {
-      const key = counters[i] ?? ''
-      if (unwritten.get(key) === counters[i + 1]) unwritten.delete(key)
-    }
-  }
-
-  function recovered(): void {
-    healthy = true
-    if (retry !== null) clearTimeout(retry)
-    retry = null
-  }
-
-  function failed(): void {
-    healthy = false
-    if (retry !== null || closed) return
-    retry = setTimeout(probe, RETRY_MS).unref()
-  }
-
-  function probe(): void {
-    retry = null
-    writer.call({ kind: 'probe' }).then(recovered, failed)
   }
 
   async function flush(): Promise<void> {
@@ -107,7 +79,7 @@ export function createLedgerWriter(writer: Pick<WorkerClient, 'call'>): LedgerWr
     append(record: UsageRecord): Promise<void> {
       if (closed) return Promise.reject(unavailable('The ledger is closed.'))
       if (waiting.lines.length >= MOST_WAITING) {
-        healthy = false
+        health.overflowed()
         return Promise.reject(unavailable('Too many records wait to be written.'))
       }
       waiting.records.push(record)
@@ -120,13 +92,86 @@ export function createLedgerWriter(writer: Pick<WorkerClient, 'call'>): LedgerWr
     },
     pending: () =>
       inFlight === null ? [...waiting.records] : [...inFlight.records, ...waiting.records],
-    healthy: () => healthy,
+    healthy: health.isHealthy,
     flush,
     async close() {
       closed = true
+      health.stopAsking()
       await flush()
-      if (retry !== null) clearTimeout(retry)
-      retry = null
+    },
+  }
+}
+
+type Counters = {
+  readonly add: (states: readonly CounterState[]) => void
+  /** Keys and states in turn. */
+  readonly pairs: () => string[]
+  readonly written: (pairs: readonly string[]) => void
+}
+
+/** What a failed transaction could not write goes into the next one. */
+function createCounters(): Counters {
+  const unwritten = new Map<string, string>()
+  return {
+    add(states) {
+      for (const { counterKey, state } of states) unwritten.set(counterKey, state)
+    },
+    pairs: () => [...unwritten].flat(),
+    written(pairs) {
+      for (let i = 0; i + 1 < pairs.length; i += 2) {
+        const key = pairs[i] ?? ''
+        // A state that changed meanwhile stays.
+        if (unwritten.get(key) === pairs[i + 1]) unwritten.delete(key)
+      }
+    },
+  }
+}
+
+type Health = {
+  readonly isHealthy: () => boolean
+  readonly recovered: () => void
+  readonly failed: () => void
+  /** Until the next transaction that succeeds. */
+  readonly overflowed: () => void
+  readonly stopAsking: () => void
+}
+
+/** Whether the store takes writes. When it does not, it is asked until it does. */
+function createHealth(ask: () => Promise<unknown>): Health {
+  let healthy = true
+  let stopped = false
+  let retry: NodeJS.Timeout | null = null
+
+  function recovered(): void {
+    healthy = true
+    clear()
+  }
+
+  function failed(): void {
+    healthy = false
+    if (retry === null && !stopped) retry = setTimeout(probe, RETRY_MS).unref()
+  }
+
+  function probe(): void {
+    retry = null
+    ask().then(recovered, failed)
+  }
+
+  function clear(): void {
+    if (retry !== null) clearTimeout(retry)
+    retry = null
+  }
+
+  return {
+    isHealthy: () => healthy,
+    recovered,
+    failed,
+    overflowed() {
+      healthy = false
+    },
+    stopAsking() {
+      stopped = true
+      clear()
     },
   }
 }
