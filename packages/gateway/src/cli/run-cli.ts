@@ -9,8 +9,6 @@ import { problemLines } from './problem-lines.ts'
 const FINE = 0
 const FAILURE = 1
 const WRONG_USAGE = 2
-/** Asked for, so no failure. */
-const SHOWN: ReadonlySet<string> = new Set(['commander.helpDisplayed', 'commander.version'])
 
 /** Runs one command line (without the program's own name) and returns the exit code. Never throws. */
 export async function runCli(args: readonly string[], deps: CliDeps): Promise<number> {
@@ -23,7 +21,8 @@ export async function runCli(args: readonly string[], deps: CliDeps): Promise<nu
 }
 
 function report(thrown: unknown, deps: CliDeps): number {
-  if (thrown instanceof CommanderError) return SHOWN.has(thrown.code) ? FINE : WRONG_USAGE
+  // Help and version that were asked for are no failure.
+  if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? FINE : WRONG_USAGE
   const { message, exitCode } = described(thrown, deps)
   for (const line of message === '' ? [] : message.split('\n')) deps.io.err(`tollgate: ${line}\n`)
   if (!isExpected(thrown) && deps.io.env['TOLLGATE_DEBUG'] === '1' && thrown instanceof Error) {

@@ -2,16 +2,18 @@ import { isRecord } from '../lib/is-record.ts'
 import { nearestName } from '../lib/did-you-mean.ts'
 import type { PathSegment } from './config-error.ts'
 
-export const ENV_PREFIX = 'TOLLGATE_'
+const ENV_PREFIX = 'TOLLGATE_'
 
 /** Variables with a meaning of their own. They are not paths into the configuration. */
-export const RESERVED_ENV: readonly string[] = [
+const RESERVED_ENV: readonly string[] = [
   'TOLLGATE_CONFIG',
   'TOLLGATE_ADMIN_TOKEN',
   'TOLLGATE_ADMIN_URL',
+  'TOLLGATE_PROXY_URL',
   'TOLLGATE_KEY',
   'TOLLGATE_URL',
   'TOLLGATE_HASH_KEY',
+  'TOLLGATE_DEBUG',
 ]
 /** For the start script and the tests of this repository. */
 const RESERVED_PREFIXES = ['TOLLGATE_NODE', 'TOLLGATE_TEST_', 'TOLLGATE_E2E_', 'TOLLGATE_BENCH_']

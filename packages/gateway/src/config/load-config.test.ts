@@ -380,6 +380,13 @@ describe('environment', () => {
     expect(problem?.message).toContain(message)
   })
 
+  it.each(['TOLLGATE_KEY', 'TOLLGATE_PROXY_URL', 'TOLLGATE_ADMIN_URL', 'TOLLGATE_DEBUG'])(
+    'leaves %s to the command line',
+    (name) => {
+      expect(load('', { env: { [name]: 'x' } }).fromEnv).toEqual([])
+    },
+  )
+
   it('does not take a secret that the file refers to for an override', () => {
     const { config } = load('admin: { token: env:TOLLGATE_MY_SECRET }', {
       env: { TOLLGATE_MY_SECRET: 's' },
