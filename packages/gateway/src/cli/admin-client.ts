@@ -80,7 +80,7 @@ function problemLine({ path, line, message }: Readonly<Record<string, unknown>>)
   return oneLine(`${where}${at}: ${String(message)}`)
 }
 
-export function parseJson(text: string): unknown {
+function parseJson(text: string): unknown {
   try {
     return text === '' ? null : JSON.parse(text)
   } catch {
@@ -89,7 +89,7 @@ export function parseJson(text: string): unknown {
 }
 
 /** What lies at the bottom of a failed `fetch`. */
-export function reason(cause: unknown): string {
+function reason(cause: unknown): string {
   if (!(cause instanceof Error)) return String(cause)
   const inner = cause.cause
   if (isRecord(inner) && typeof inner['code'] === 'string') return inner['code']

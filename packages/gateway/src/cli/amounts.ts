@@ -12,7 +12,7 @@ export function costText(nanoUsd: number | null): string {
   return usdText(nanoUsd / NANO_PER_USD)
 }
 
-export function usdText(usd: number): string {
+function usdText(usd: number): string {
   if (usd === 0) return '$0.00'
   const size = Math.abs(usd)
   if (size >= 1) return `$${usd.toFixed(2)}`

@@ -23,7 +23,7 @@ export type OfflineAdmin = {
   readonly close: () => Promise<void>
 }
 
-export type StartOptions = {
+type StartOptions = {
   readonly load: LoadOptions
   readonly jsonLogs: boolean
   /** Takes whole log lines; null: standard output. */

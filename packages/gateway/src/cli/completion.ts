@@ -31,7 +31,7 @@ type Entry = {
 }
 
 /** Every command under every name that it has. */
-export function entriesOf(command: Command, path: readonly string[] = []): readonly Entry[] {
+function entriesOf(command: Command, path: readonly string[] = []): readonly Entry[] {
   const help = command.createHelp()
   const visible = help.visibleCommands(command).filter((one) => one.name() !== 'help')
   const own: Entry = {

@@ -9,12 +9,7 @@ import { readSource, type ConfigSource } from './read-source.ts'
 import { expandHome, resolveSecret, type SecretSources } from './secret.ts'
 import { validate, type Finding, type Validation } from './validate.ts'
 
-export const CONFIG_NAMES = [
-  'tollgate.yaml',
-  'tollgate.yml',
-  'tollgate.toml',
-  'tollgate.json',
-] as const
+const CONFIG_NAMES = ['tollgate.yaml', 'tollgate.yml', 'tollgate.toml', 'tollgate.json'] as const
 
 export type LoadOptions = {
   /** `--config`. A file that is named must exist. */

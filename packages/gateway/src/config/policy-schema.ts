@@ -20,7 +20,7 @@ import {
 import { checkedText, strict, unavailable, validate } from './validate.ts'
 
 /** Fields that a policy may mark `overridable`. Also `limits.ID` for one limit. */
-export const OVERRIDABLE_FIELDS = [
+const OVERRIDABLE_FIELDS = [
   'models.allow',
   'endpoints',
   'limits',

@@ -11,7 +11,7 @@ import {
 } from 'yaml'
 import type { ConfigProblem, PathSegment } from './config-error.ts'
 
-export type Position = { readonly line: number; readonly column: number }
+type Position = { readonly line: number; readonly column: number }
 
 /** A configuration file as data, and where in the text each of it stands. */
 export type ConfigSource = {

@@ -8,7 +8,7 @@ import type { NameList } from './policy-config.ts'
 import { checkedText, parsedText } from './validate.ts'
 
 /** Endpoints that this version serves, and those that later ones will: an allow-list may name them already. */
-export const KNOWN_ENDPOINTS: readonly string[] = [
+const KNOWN_ENDPOINTS: readonly string[] = [
   ...ENDPOINTS,
   'responses',
   'completions',
@@ -35,7 +35,7 @@ export const sizeValue: z.ZodType<string | number> = z
   .union([z.int().min(1), parsedText(parseSizeBytes)])
   .describe('Bytes, or a whole number with kB, MB, KiB, MiB or GiB.')
 
-export const namePattern: z.ZodType<string> = checkedText(namePatternProblem)
+const namePattern: z.ZodType<string> = checkedText(namePatternProblem)
 export const nameList: z.ZodType<NameList> = z
   .union([namePattern, z.array(namePattern)])
   .describe('Exact names, globs (* and ?) or re: (RE2, anchored).')

@@ -66,7 +66,7 @@ export function resolveSecret(reference: string, sources: SecretSources): Secret
 }
 
 /** Absolute path of a `file:` reference. */
-export function secretPath(reference: string, folder: string): string {
+function secretPath(reference: string, folder: string): string {
   return resolve(folder, expandHome(reference.slice('file:'.length)))
 }
 

@@ -2,7 +2,7 @@ export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', '
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
 /** Members of a log line, snake_case. Never content of requests or answers. */
-export type LogFields = Readonly<Record<string, unknown>>
+type LogFields = Readonly<Record<string, unknown>>
 
 /** Writes log lines. Secrets are redacted by name and by value. Never throws. */
 export type Logger = {

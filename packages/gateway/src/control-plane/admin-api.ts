@@ -30,7 +30,7 @@ export type ErrorBody = {
   }
 }
 
-export type ProblemView = {
+type ProblemView = {
   readonly path: string
   readonly line: number | null
   readonly message: string
@@ -40,7 +40,7 @@ export type JsonObject = Readonly<Record<string, unknown>>
 
 export type KeyReference = { readonly id: string; readonly name: string }
 
-export type SubjectView = {
+type SubjectView = {
   readonly team: string | null
   readonly rolegroup: string | null
   readonly role: string | null
@@ -252,7 +252,7 @@ export type UsageTokens = {
   readonly server_tool_calls: number | null
 }
 
-export type AttemptView = {
+type AttemptView = {
   readonly target: string
   readonly status: number | null
   readonly error_class: string | null

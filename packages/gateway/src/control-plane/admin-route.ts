@@ -5,10 +5,10 @@ import { AdminError, badRequest } from './admin-error.ts'
 import type { Control } from './control.ts'
 import { readJsonBody } from './read-json-body.ts'
 
-export type AdminMethod = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+type AdminMethod = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 
 /** What a handler gets: everything already checked. */
-export type AdminCall<Query, Body> = {
+type AdminCall<Query, Body> = {
   readonly control: Control
   readonly query: Query
   readonly body: Body

@@ -41,7 +41,7 @@ export type Control = {
   readonly testProvider: (name: string) => Promise<ProviderTest>
 }
 
-export type ProviderTest = {
+type ProviderTest = {
   readonly provider: string
   readonly ok: boolean
   readonly status: number | null

@@ -19,7 +19,7 @@ export function parseCidr(text: string): Cidr | null {
   return maskTo(value, prefixBits) === value ? { network: value, prefixBits, text } : null
 }
 
-export function cidrContains(outer: Cidr, inner: Cidr): boolean {
+function cidrContains(outer: Cidr, inner: Cidr): boolean {
   return (
     outer.prefixBits <= inner.prefixBits &&
     maskTo(inner.network, outer.prefixBits) === outer.network

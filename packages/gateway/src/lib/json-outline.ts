@@ -12,7 +12,7 @@ export type JsonOutline = {
   readonly membersEndAt: number
 }
 
-export type JsonSpan = { readonly start: number; readonly end: number }
+type JsonSpan = { readonly start: number; readonly end: number }
 
 /** Valid JSON that is refused all the same. `at` is a byte offset. */
 export class JsonOutlineError extends Error {

@@ -3,7 +3,7 @@
  *
  * Byte-pair merging is quadratic in the length of such a run: 100 KB of spaces take seconds in every library.
  */
-export const MAX_RUN_LENGTH = 256
+const MAX_RUN_LENGTH = 256
 
 const OTHER = 0
 const LETTER = 1

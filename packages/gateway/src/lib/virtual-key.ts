@@ -5,7 +5,7 @@ const SECRET_BYTES = 32
 /** 62^43 > 2^256, so every secret has the same length. */
 const SECRET_DIGITS = 43
 
-export const KEY_PREFIX = 'tkn_'
+const KEY_PREFIX = 'tkn_'
 
 /** A new secret: `tkn_` and 32 random bytes in base62. */
 export function newKeySecret(): string {

@@ -10,7 +10,7 @@ import {
 } from './quantile-sketch.ts'
 
 /** A window is a ring of slots; it covers its span up to one slot's width. */
-export const WINDOWS = [
+const WINDOWS = [
   { name: '1m', slotMs: 2000, slots: 30 },
   { name: '5m', slotMs: 10_000, slots: 30 },
   { name: '1h', slotMs: 120_000, slots: 30 },
@@ -19,7 +19,7 @@ export const WINDOWS = [
 export type WindowName = (typeof WINDOWS)[number]['name']
 export const LONGEST_WINDOW_MS: number = 24 * 3_600_000
 
-export type UsageStats = {
+type UsageStats = {
   readonly input: number
   readonly output: number
   readonly cache_read: number
@@ -29,7 +29,7 @@ export type UsageStats = {
 }
 
 /** Null: nothing measured. */
-export type DurationStats = {
+type DurationStats = {
   readonly p50: number | null
   readonly p95: number | null
   readonly p99: number | null

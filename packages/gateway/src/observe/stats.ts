@@ -17,7 +17,7 @@ import {
 type Windows = Readonly<Record<WindowName, WindowStats>>
 
 /** As `/admin/v1/stats` answers it. Names that did not fit are together under `other`. */
-export type StatsView = {
+type StatsView = {
   readonly windows: Windows
   readonly by_model: Readonly<Record<string, Windows>>
   /** By key id. */

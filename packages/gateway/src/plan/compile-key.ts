@@ -74,7 +74,7 @@ export function keyLayers(record: KeyRecord, layers: PolicyLayers): readonly Pol
 }
 
 /** The policy as it is with each provider entry on top. */
-export function entriesOf(merged: MergedPolicy): readonly MergedPolicy[] {
+function entriesOf(merged: MergedPolicy): readonly MergedPolicy[] {
   return merged.providers.map((entry) => mergeEntry(merged, entry))
 }
 

@@ -47,7 +47,7 @@ export function entryMatcher(entry: ProviderEntryConfig): NameMatcher | null {
 }
 
 /** The number that counts where several hold. */
-export function strictest(constraints: readonly Sourced<number>[]): number | null {
+function strictest(constraints: readonly Sourced<number>[]): number | null {
   return constraints.length === 0 ? null : Math.min(...constraints.map(({ value }) => value))
 }
 

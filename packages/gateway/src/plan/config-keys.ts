@@ -4,7 +4,7 @@ import { isRecord } from '../lib/is-record.ts'
 import type { KeyRecord } from '../contracts/key.ts'
 import { parseTimestampMs } from '../lib/duration.ts'
 
-export const CONFIG_OWNER = 'config'
+const CONFIG_OWNER = 'config'
 const ID_DIGITS = 16
 
 /** The keys that the file declares. They are the file's own: the API shows them but cannot change them. */

@@ -11,7 +11,7 @@ import {
 } from './merge-policy.ts'
 
 /** One field of the policy that holds, its value, and the layers that made it so, the most general first. */
-export type ExplainedField = {
+type ExplainedField = {
   readonly field: string
   readonly value: unknown
   readonly from: readonly string[]

@@ -11,7 +11,7 @@ export type PolicyLayer = { readonly from: string; readonly policy: PolicyConfig
 export type Sourced<T> = { readonly value: T; readonly from: string; readonly open: boolean }
 
 /** `floor`: where the limit is open, the inherited one that still may not be passed; null: none. */
-export type SourcedLimit = Sourced<FullLimit> & { readonly floor: Sourced<FullLimit> | null }
+type SourcedLimit = Sourced<FullLimit> & { readonly floor: Sourced<FullLimit> | null }
 
 /** A later policy tried to be looser than what it inherits. What it inherits holds. */
 export type PolicyConflict = {
@@ -42,7 +42,7 @@ export type MergedPolicy = {
   readonly conflicts: readonly PolicyConflict[]
 }
 
-export const NO_POLICY: MergedPolicy = {
+const NO_POLICY: MergedPolicy = {
   allow: [],
   deny: [],
   endpoints: [],

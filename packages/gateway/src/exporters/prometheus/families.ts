@@ -8,7 +8,7 @@ export type HistogramCell = {
   sum: number
 }
 
-export type Labels = Readonly<Record<string, string>>
+type Labels = Readonly<Record<string, string>>
 
 export type Family = { render(): string }
 

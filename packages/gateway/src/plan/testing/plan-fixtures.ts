@@ -12,7 +12,7 @@ export function testConfig(over: Readonly<Record<string, unknown>> = {}): Gatewa
   return loadConfig({ env: { LOCAL_KEY: 'local-secret' }, cwd: '/nonexistent', overrides }).config
 }
 
-export const ACME: ProviderFacts = {
+const ACME: ProviderFacts = {
   id: 'acme',
   title: 'Acme',
   baseUrl: 'https://api.acme.test/v1',

@@ -89,7 +89,7 @@ export function words(count: number): readonly string[] {
 }
 
 /** Splits text into pieces like tokens; joined they are the text again. */
-export function pieces(text: string): readonly string[] {
+function pieces(text: string): readonly string[] {
   return text.match(/ ?[\p{L}\p{M}]{1,6}|\p{N}{1,3}|\s+|[^\p{L}\p{M}\p{N}\s]{1,2}/gu) ?? []
 }
 

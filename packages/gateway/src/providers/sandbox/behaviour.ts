@@ -5,7 +5,7 @@ export type Fault = {
   readonly afterTokens: number
 }
 
-export type AnswerKind = 'mini' | 'large' | 'echo' | 'words'
+type AnswerKind = 'mini' | 'large' | 'echo' | 'words'
 export type OddBody = 'error-in-200' | 'redirect' | 'not-json' | 'html'
 
 /** What a model of the sandbox does, read from its name. See docs/guides/sandbox.md. */

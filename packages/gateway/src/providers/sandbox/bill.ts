@@ -1,7 +1,7 @@
 import type { Ask } from './ask.ts'
 
 /** How a call ended. `open` lines are still being written. */
-export type BillOutcome =
+type BillOutcome =
   | 'open'
   | 'finished'
   | 'cut_by_client'

@@ -1,7 +1,7 @@
 import type { ProviderFacts } from '../../contracts/provider.ts'
 import { SANDBOX_MODELS } from './behaviour.ts'
 
-export const SANDBOX_ID = 'sandbox'
+const SANDBOX_ID = 'sandbox'
 /** Where `main.ts` listens when nothing else is said. */
 export const SANDBOX_PORT = 4991
 

@@ -58,7 +58,7 @@ export function buildTurn(ask: Ask, behaviour: Behaviour, facts: TurnFacts): Tur
   }
 }
 
-export function tokensOf(blocks: readonly Block[]): number {
+function tokensOf(blocks: readonly Block[]): number {
   return blocks.reduce((sum, block) => sum + blockTokens(block), 0)
 }
 

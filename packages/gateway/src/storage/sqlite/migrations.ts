@@ -2,7 +2,7 @@ import { StoreError } from '../../errors/store-error.ts'
 import type { Engine } from './engine.ts'
 
 /** Forwards only. Never edit one that was released: add the next. */
-export const MIGRATIONS: readonly { readonly name: string; readonly sql: string }[] = [
+const MIGRATIONS: readonly { readonly name: string; readonly sql: string }[] = [
   {
     name: 'keys, policies, records, counters',
     sql: `

@@ -5,9 +5,9 @@ import type { Tables } from './tables.ts'
 
 /** Rows per breakdown, dearest first; what is beyond them is added up as one row, so that the sums still agree. */
 const ROWS_KEPT = 1000
-export const REST_NAME = 'other'
+const REST_NAME = 'other'
 /** Requests that were refused before they had a key, a model or a provider. */
-export const NONE_NAME = 'none'
+const NONE_NAME = 'none'
 
 type Sums = {
   requests: number
