@@ -22,6 +22,8 @@ const protocolName = z.enum(PROTOCOLS).superRefine((name, ctx) => {
 })
 
 const baseUrl = checkedText((text) => {
+  // URL parsers drop or turn these around, so that a host could read otherwise than it looks.
+  if (/[\s\p{Cc}\\]/u.test(text)) return 'must hold no white space, backslash or control character'
   const filled = text.replace(/\{[a-z_]+\}/g, 'x')
   if (!URL.canParse(filled))
     return `"${text}" is no URL: write http://host:port/path or https://host/path`

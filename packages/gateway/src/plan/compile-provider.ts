@@ -40,7 +40,7 @@ export function compileProvider(
     name,
     origin: url.origin,
     basePath: url.pathname.replace(/\/+$/, ''),
-    query: queryText({ ...facts?.query, ...config.query }),
+    query: queryText({ ...facts?.query, ...config.query, ...queryAuth(auth, credential) }),
     protocols,
     auth,
     credential: auth.kind === 'none' ? null : credential,
@@ -218,6 +218,11 @@ function headersOf(
     headers.set(use.auth.name, use.credential)
   }
   return Object.fromEntries(headers)
+}
+
+/** A credential that travels in the URL is one of the provider's own parameters, so a client cannot replace it. */
+function queryAuth(auth: AuthStyle, credential: string | null): Readonly<Record<string, string>> {
+  return auth.kind === 'query' && credential !== null ? { [auth.name]: credential } : {}
 }
 
 function queryText(query: Readonly<Record<string, string>>): string {

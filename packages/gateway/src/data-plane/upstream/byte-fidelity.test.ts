@@ -211,6 +211,17 @@ describe('a request', () => {
     expect(head).not.toContain(harness.secret)
   })
 
+  it('carries a credential in the URL where the provider wants it there', async () => {
+    const other = await startHarness({
+      upstreamUrl: upstream.url,
+      provider: { auth: { kind: 'query', name: 'key' } },
+    })
+    await ask(other, { path: '/v1/chat/completions?key=theirs', body: BODIES[0] ?? '' })
+    await other.close()
+    expect(sent().head.split('\r\n')[0]).toBe('POST /v1/chat/completions?key=local-secret HTTP/1.1')
+    expect(fieldOf(sent(), 'authorization')).toBe(undefined)
+  })
+
   it('on Messages keeps the version and features that go with its body', async () => {
     upstream.play = ({ socket }) =>
       void socket.write(wholeAnswer(200, messagesFixture('whole.json')))

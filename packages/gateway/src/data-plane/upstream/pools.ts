@@ -15,17 +15,29 @@ type LookupCallback = (
   address: string | LookupAddress[],
   family?: number,
 ) => void
+type Lookup = (hostname: string, options: LookupOptions, callback: LookupCallback) => void
+/** Resolves a name to all its addresses; `dns.lookup` by default. */
+export type Resolve = (
+  hostname: string,
+  options: LookupOptions & { all: true },
+  callback: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
+) => void
 
 /** One keep-alive pool per upstream. Every connection of the process to a provider is made here, behind the egress guard. */
 export class UpstreamPools {
   private readonly pools = new Map<string, Pool>()
+  private readonly lookup: Lookup
+
+  constructor(resolve: Resolve = dnsLookup) {
+    this.lookup = guardedLookup(resolve)
+  }
 
   /** Throws `upstream_refused_by_guard` when the origin is a special-use address that the operator has not allowed. */
   poolFor(provider: ProviderPlan): Pool {
     const key = `${provider.origin} ${provider.allowPrivate} ${provider.timeouts.connectMs}`
     const known = this.pools.get(key)
     if (known !== undefined) return known
-    const pool = openPool(provider)
+    const pool = openPool(provider, this.lookup)
     this.pools.set(key, pool)
     return pool
   }
@@ -36,7 +48,7 @@ export class UpstreamPools {
   }
 }
 
-function openPool(provider: ProviderPlan): Pool {
+function openPool(provider: ProviderPlan, lookup: Lookup): Pool {
   const host = new URL(provider.origin).hostname.replace(/^\[|\]$/g, '')
   if (!provider.allowPrivate && isIP(host) !== 0 && isSpecialAddress(host)) throw refused(provider)
   return new Pool(provider.origin, {
@@ -49,22 +61,24 @@ function openPool(provider: ProviderPlan): Pool {
     allowH2: false,
     connect: {
       timeout: provider.timeouts.connectMs,
-      ...(provider.allowPrivate ? {} : { lookup: guardedLookup }),
+      ...(provider.allowPrivate ? {} : { lookup }),
     },
   })
 }
 
 /** Resolves once, refuses if any answer is special-use, and hands on those very addresses, so that none can be swapped. */
-function guardedLookup(hostname: string, options: LookupOptions, callback: LookupCallback): void {
-  dnsLookup(hostname, { ...options, all: true }, (error, addresses) => {
-    if (error !== null) return callback(error, [])
-    const [first] = addresses
-    if (first === undefined || addresses.some(({ address }) => isSpecialAddress(address))) {
-      return callback(new GuardRefusal(), [])
-    }
-    if (options.all === true) callback(null, addresses)
-    else callback(null, first.address, first.family)
-  })
+export function guardedLookup(resolve: Resolve): Lookup {
+  return (hostname, options, callback) => {
+    resolve(hostname, { ...options, all: true }, (error, addresses) => {
+      if (error !== null) return callback(error, [])
+      const [first] = addresses
+      if (first === undefined || addresses.some(({ address }) => isSpecialAddress(address))) {
+        return callback(new GuardRefusal(), [])
+      }
+      if (options.all === true) callback(null, addresses)
+      else callback(null, first.address, first.family)
+    })
+  }
 }
 
 /** Marks a refused address on its way through the HTTP client. */

@@ -37,14 +37,16 @@ const NETWORKS_V6: readonly (readonly [string, number])[] = [
   ['8000::', 1],
 ]
 
-const special = new BlockList()
-for (const [network, bits] of NETWORKS_V4) special.addSubnet(network, bits, 'ipv4')
-for (const [network, bits] of NETWORKS_V6) special.addSubnet(network, bits, 'ipv6')
+/** Two lists: one that holds `::/3` takes every IPv4 address for a mapped one, and so for special. */
+const specialV4 = new BlockList()
+for (const [network, bits] of NETWORKS_V4) specialV4.addSubnet(network, bits, 'ipv4')
+const specialV6 = new BlockList()
+for (const [network, bits] of NETWORKS_V6) specialV6.addSubnet(network, bits, 'ipv6')
 
 /** True for loopback, private, link-local, metadata, documentation and every other special-use address. */
 export function isSpecialAddress(address: string): boolean {
   const bare = address.replace(/^\[|\]$/g, '').replace(/%.*$/, '')
   const family = isIP(bare)
   if (family === 0) return true
-  return special.check(bare, family === 4 ? 'ipv4' : 'ipv6')
+  return family === 4 ? specialV4.check(bare, 'ipv4') : specialV6.check(bare, 'ipv6')
 }
