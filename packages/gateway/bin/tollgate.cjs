@@ -10,4 +10,4 @@ if (!right) {
   )
   process.exit(1)
 }
-import('../dist/main.js')
+void import('../dist/main.js')

@@ -161,6 +161,8 @@ export type CounterView = {
  */
 export type Gate = {
   reserve(charges: readonly LimitCharge[], demand: Demand): ReserveResult
+  /** Whether the whole demand would be granted now. Takes nothing. */
+  fits(charges: readonly LimitCharge[], demand: Demand): boolean
   settle(reservation: Reservation, actual: Actual): void
   release(reservation: Reservation): void
   /** For response headers: the state of each enforced limit that the reservation charged. */

@@ -67,6 +67,8 @@ export type ProtocolEndpoint = {
   readonly billed: boolean
   /** Throws `malformed_json` or `invalid_request`. `maxDepth`: the deepest nesting that is read. Hot. */
   readEnvelope(body: Buffer, maxDepth: number): Envelope
+  /** An upper bound of the input tokens from the size alone; null when the request may hold media. Hot. */
+  boundInput(body: Buffer): number | null
   /** Every text of the request that the model will read. */
   readInput(envelope: Envelope): InputParts
   renameModel(envelope: Envelope, model: string): ByteEdit

@@ -88,6 +88,15 @@ class MemoryGate implements Gate {
     return { ok: true, reservation: new OpenReservation(this.#lastId, grant, holds) }
   }
 
+  fits(charges: readonly LimitCharge[], demand: Demand): boolean {
+    checkDemand(demand)
+    const nowMs = this.#clock.nowMs()
+    for (const charge of charges) {
+      if (shortageOf(this.#counters.of(charge, nowMs), demand, nowMs) !== null) return false
+    }
+    return true
+  }
+
   /** Numbers that are no amounts are a bug of the caller; the whole reservation is charged then. */
   settle(reservation: Reservation, actual: Actual): void {
     const open = asOpenReservation(reservation)

@@ -29,7 +29,7 @@ export type DataPlane = {
   readonly readiness: () => Readonly<Record<string, string | null>>
 }
 
-export type RefusalNotice = {
+type RefusalNotice = {
   readonly requestId: string
   readonly keyId: string
   readonly limitId: string

@@ -1,5 +1,5 @@
 import type { Actual } from '../../contracts/limit.ts'
-import { totalInputTokens } from '../../contracts/usage.ts'
+import { totalInputTokens, type Usage } from '../../contracts/usage.ts'
 import { costNanoUsd } from '../usage/cost.ts'
 import { estimateInput, estimateOutput } from '../usage/count-input.ts'
 import type { RequestContext } from './request-context.ts'
@@ -11,21 +11,36 @@ import { usageRecord } from './usage-record.ts'
  * Resolves when the ledger has committed the record; the client gets its last byte after that. Rejects with
  * `ledger_unavailable`.
  */
-export async function settle(ctx: RequestContext): Promise<void> {
-  if (ctx.settled) return
+export function settle(ctx: RequestContext): Promise<void> {
+  if (ctx.settled) return SETTLED
   ctx.settled = true
   const spent = ctx.outcome === 'whole' || ctx.outcome === 'cut'
-  if (spent && ctx.endpoint.billed) await completeUsage(ctx).catch(noCount(ctx))
+  if (!spent || !ctx.endpoint.billed || usageIsKnown(ctx)) return close(ctx, spent)
+  return completeUsage(ctx)
+    .catch(noCount(ctx))
+    .then(() => close(ctx, spent))
+}
+
+const SETTLED = Promise.resolve()
+
+function close(ctx: RequestContext, spent: boolean): Promise<void> {
   ctx.costNanoUsd = spent ? costOf(ctx) : 0
   settleLimits(ctx, spent)
-  await ctx.dataPlane.recorder.record(usageRecord(ctx))
+  return ctx.dataPlane.recorder.record(usageRecord(ctx))
+}
+
+function usageIsKnown({ usage }: RequestContext): boolean {
+  return usage.outputTokens !== null && inputIsKnown(usage)
+}
+
+function inputIsKnown({ inputTokens, cacheReadTokens }: Usage): boolean {
+  return inputTokens !== null || cacheReadTokens !== null
 }
 
 /** The provider's own numbers are the truth; what it did not say is counted here and marked. */
 async function completeUsage(ctx: RequestContext): Promise<void> {
-  const { inputTokens, outputTokens, cacheReadTokens } = ctx.usage
-  const inputKnown = inputTokens !== null || cacheReadTokens !== null
-  if (inputKnown && outputTokens !== null) return
+  const { inputTokens, outputTokens } = ctx.usage
+  const inputKnown = inputIsKnown(ctx.usage)
   ctx.estimated = true
   ctx.usage = {
     ...ctx.usage,

@@ -24,12 +24,14 @@ export function admit(ctx: RequestContext): void | Promise<void> {
   const terms = known(ctx.terms, 'terms')
   ctx.outputCap = policyCap(ctx, terms)
   if (!mustCount(ctx, terms)) return reserve(ctx, terms, 0)
+  const rough = roughBound(ctx, terms)
+  if (rough !== null) return reserve(ctx, terms, rough)
   const counted = boundInput(ctx)
   if (counted instanceof Promise) return counted.then((tokens) => reserve(ctx, terms, tokens))
   reserve(ctx, terms, counted)
 }
 
-export function ledgerUnavailable(): GatewayError {
+function ledgerUnavailable(): GatewayError {
   return new GatewayError(
     'ledger_unavailable',
     'Usage cannot be recorded now, so nothing is spent.',
@@ -37,6 +39,24 @@ export function ledgerUnavailable(): GatewayError {
       details: { headers: { 'retry-after': '1' } },
     },
   )
+}
+
+/** How far every limit must be from this request's rough size before counting exactly is not worth it. */
+const ROOM = 50
+
+/**
+ * The byte size as a bound of the input, where all limits have so much room that being exact would change nothing.
+ *
+ * Counting exactly costs a worker's time on every new text; it is left for when a limit comes near.
+ */
+function roughBound(ctx: RequestContext, terms: Terms): number | null {
+  const { maxInputTokens, maxCostPerRequestNanoUsd } = terms.policy
+  if (maxInputTokens !== null || maxCostPerRequestNanoUsd !== null) return null
+  if (terms.lateLimits.length > 0) return null
+  const bound = ctx.endpoint.boundInput(ctx.body)
+  if (bound === null) return null
+  const demand = worstCase(ctx, bound * ROOM)
+  return ctx.dataPlane.gate.fits(requestCharges(ctx), demand) ? bound : null
 }
 
 function mustCount(ctx: RequestContext, terms: Terms): boolean {

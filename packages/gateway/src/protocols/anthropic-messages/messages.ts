@@ -2,6 +2,7 @@ import type { Envelope } from '../../contracts/envelope.ts'
 import type { AnswerFacts, ProtocolEndpoint } from '../../contracts/protocol.ts'
 import { NO_USAGE } from '../../contracts/usage.ts'
 import { isRecord } from '../../lib/is-record.ts'
+import { boundTextInput } from '../bound-text-input.ts'
 import { capOutput, renameModel } from '../edits.ts'
 import { parseAnswer, textOrNull } from '../read-answer.ts'
 import {
@@ -19,6 +20,9 @@ import { readUsage } from './usage.ts'
 /** `system` inside a conversation needs a beta header; the provider judges that. */
 const ROLES: ReadonlySet<unknown> = new Set(['user', 'assistant', 'system'])
 
+/** What stands in a body that holds images, documents or references to them. */
+const MEDIA = ['image', 'document', 'file', 'url'] as const
+
 export const MESSAGES: ProtocolEndpoint = {
   endpoint: 'messages',
   method: 'POST',
@@ -27,6 +31,7 @@ export const MESSAGES: ProtocolEndpoint = {
   carriesDocuments: true,
   billed: true,
   readEnvelope: (body, maxDepth) => readEnvelope(body, maxDepth, true),
+  boundInput: (body) => boundTextInput(body, MEDIA),
   readInput: readMessagesInput,
   renameModel,
   capOutput: (envelope, tokens) => capOutput(envelope, 'max_tokens', tokens),

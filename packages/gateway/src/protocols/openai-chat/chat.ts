@@ -2,6 +2,7 @@ import type { ByteEdit, Envelope } from '../../contracts/envelope.ts'
 import type { AnswerFacts, ProtocolEndpoint } from '../../contracts/protocol.ts'
 import { isRecord } from '../../lib/is-record.ts'
 import { outlineJson } from '../../lib/json-outline.ts'
+import { boundTextInput } from '../bound-text-input.ts'
 import { addMember, capOutput, renameModel } from '../edits.ts'
 import { parseAnswer, textOrNull } from '../read-answer.ts'
 import {
@@ -28,6 +29,8 @@ const ROLES: ReadonlySet<unknown> = new Set([
 ])
 /** OpenAI's own maximum for `n`. */
 const MAX_CHOICES = 128
+/** What stands in a body that holds images, audio or files. */
+const MEDIA = ['image', 'audio', 'file', 'video'] as const
 
 export const CHAT: ProtocolEndpoint = {
   endpoint: 'chat',
@@ -37,6 +40,7 @@ export const CHAT: ProtocolEndpoint = {
   carriesDocuments: false,
   billed: true,
   readEnvelope,
+  boundInput: (body) => boundTextInput(body, MEDIA),
   readInput: readChatInput,
   renameModel,
   capOutput: (envelope, tokens, member) => capOutput(envelope, member ?? 'max_tokens', tokens),

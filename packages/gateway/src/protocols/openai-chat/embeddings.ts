@@ -1,10 +1,13 @@
 import type { Envelope } from '../../contracts/envelope.ts'
 import type { AnswerFacts, InputParts, ProtocolEndpoint } from '../../contracts/protocol.ts'
+import { boundTextInput } from '../bound-text-input.ts'
 import { renameModel } from '../edits.ts'
 import { parseAnswer, textOrNull } from '../read-answer.ts'
 import { invalidField, readJsonBody, readModel } from '../read-body.ts'
 import { ChatTap } from './chat-tap.ts'
 import { readUsage } from './usage.ts'
+
+const NO_MEDIA: readonly string[] = []
 
 export const EMBEDDINGS: ProtocolEndpoint = {
   endpoint: 'embeddings',
@@ -14,6 +17,7 @@ export const EMBEDDINGS: ProtocolEndpoint = {
   carriesDocuments: false,
   billed: true,
   readEnvelope,
+  boundInput: (body) => boundTextInput(body, NO_MEDIA),
   readInput,
   renameModel,
   capOutput: () => [],

@@ -9,7 +9,7 @@ import type { WorkerClient } from './worker-client.ts'
 const MOST_WAITING = 10_000
 const RETRY_MS = 1000
 /** Turns of the event loop that a busy writer gathers records for. An idle loop turns in microseconds, a loaded one with many records. */
-const GATHER_TURNS = 4
+const GATHER_TURNS = 2
 
 type Batch = {
   readonly records: UsageRecord[]
