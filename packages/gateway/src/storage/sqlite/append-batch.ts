@@ -43,13 +43,13 @@ export function compileAppend(engine: Engine): (batch: AppendBatch) => void {
   const commit = engine.prepare('COMMIT')
   const names = Object.keys(COLUMNS).join(', ')
   const marks = READERS.map(() => '?').join(', ')
+  const insertBody = engine.prepare('INSERT INTO record_bodies (body) VALUES (?)')
   const insertRow = engine.prepare(
-    `INSERT INTO records (${names}, body_id)
-     VALUES (${marks}, (SELECT coalesce(max(body_id), 0) + 1 FROM record_bodies)) ON CONFLICT DO NOTHING`,
+    `INSERT INTO records (${names}, body_id) VALUES (${marks}, last_insert_rowid())
+     ON CONFLICT DO NOTHING`,
   )
-  const insertBody = engine.prepare(
-    `INSERT INTO record_bodies (body_id, body)
-     SELECT body_id, ? FROM records WHERE started_at_ms = ? AND id = ? ON CONFLICT DO NOTHING`,
+  const dropBody = engine.prepare(
+    'DELETE FROM record_bodies WHERE body_id = (SELECT max(body_id) FROM record_bodies)',
   )
   const putCounter = engine.prepare(
     'INSERT INTO counters (counter_key, state) VALUES (?, ?) ON CONFLICT (counter_key) DO UPDATE SET state = excluded.state',
@@ -61,8 +61,9 @@ export function compileAppend(engine: Engine): (batch: AppendBatch) => void {
         const record: unknown = JSON.parse(line)
         if (!isRecord(record)) continue
         const usage = isRecord(record['usage']) ? record['usage'] : {}
-        insertRow(READERS.map((read) => read(record, usage)))
-        insertBody([line, COLUMNS.started_at_ms(record, usage), COLUMNS.id(record, usage)])
+        insertBody([line])
+        const isNew = insertRow(READERS.map((read) => read(record, usage))) > 0
+        if (!isNew) dropBody([])
       }
       for (let i = 0; i + 1 < counters.length; i += 2) {
         putCounter([counters[i] ?? '', counters[i + 1] ?? ''])

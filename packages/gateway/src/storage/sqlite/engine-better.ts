@@ -24,7 +24,7 @@ export function openBetterEngine({ path, readOnly }: EngineSettings): Engine {
     },
     prepare(sql) {
       const statement = database.prepare<SqlValue[]>(sql)
-      return (parameters) => void statement.run(...parameters)
+      return (parameters) => statement.run(...parameters).changes
     },
     inTransaction: () => database.inTransaction,
     close: () => void database.close(),

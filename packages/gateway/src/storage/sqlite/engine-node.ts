@@ -23,7 +23,7 @@ export function openNodeEngine({ path, readOnly }: EngineSettings): Engine {
     },
     prepare(sql) {
       const statement = database.prepare(sql)
-      return (parameters) => void statement.run(...parameters)
+      return (parameters) => Number(statement.run(...parameters).changes)
     },
     inTransaction: () => database.isTransaction,
     close: () => database.close(),

@@ -6,8 +6,8 @@ import type { EngineName, SqlResult, SqlValue } from './messages.ts'
 export type Engine = {
   execute(sql: string): void
   query(sql: string, parameters: readonly SqlValue[]): SqlResult
-  /** Compiled once and kept. Runs a statement that returns no rows. */
-  prepare(sql: string): (parameters: readonly SqlValue[]) => void
+  /** Compiled once and kept. Runs a statement that returns no rows; gives the number of rows it changed. */
+  prepare(sql: string): (parameters: readonly SqlValue[]) => number
   inTransaction(): boolean
   close(): void
 }
