@@ -98,7 +98,7 @@ class Front {
       return this.refuseEarly(req, res, error, served)
     }
     const ctx = this.born(head, served, { receivedAtMs, socket: req.socket })
-    this.follow(ctx, connection, req, res)
+    this.follow(ctx, connection, res)
     try {
       authenticate(ctx)
       await this.receive(ctx, req, waits ? res : null)
@@ -109,29 +109,16 @@ class Front {
     return runRequest(ctx, res)
   }
 
-  /** Counts the request until its answer is gone. A pipelined answer has no connection yet, so it is told by the socket. */
-  private follow(
-    ctx: RequestContext,
-    connection: Connection,
-    req: IncomingMessage,
-    res: ServerResponse,
-  ): void {
+  /** Counts the request until its answer is gone. */
+  private follow(ctx: RequestContext, connection: Connection, res: ServerResponse): void {
     const { load } = this.dataPlane
-    const { socket } = req
-    const queued = res.socket === null
-    let open = true
-    const onGone = (): void => {
-      if (!open) return
-      open = false
-      load.inFlight--
-      connection.openAnswers--
-      if (queued) socket.off('close', onGone)
-      onClose(ctx, res)
-    }
     load.inFlight++
     connection.openAnswers++
-    res.on('close', onGone)
-    if (queued) socket.on('close', onGone)
+    res.on('close', () => {
+      load.inFlight--
+      connection.openAnswers--
+      onClose(ctx, res)
+    })
   }
 
   private born(

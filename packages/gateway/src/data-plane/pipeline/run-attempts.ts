@@ -84,8 +84,6 @@ async function attempt(
 ): Promise<Answer | Failure> {
   ctx.target = target
   ctx.call = null
-  ctx.upstreamErrorClass = null
-  ctx.outcome = 'open'
   ctx.attemptCount++
   ctx.attemptStartedMs = performance.now()
   try {
