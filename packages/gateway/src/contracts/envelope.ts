@@ -23,6 +23,6 @@ export type Envelope = {
   /** Offset just after the last member's value, where a new member is added without moving the prefix. */
   readonly membersEndAt: number
   readonly sizeBytes: number
-  /** The body's values, parsed once. */
-  readonly value: Readonly<Record<string, unknown>>
+  /** All values of the body. Parses it, so it is not for every request. */
+  readonly values: () => Readonly<Record<string, unknown>>
 }

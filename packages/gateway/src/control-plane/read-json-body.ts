@@ -1,5 +1,5 @@
 import { isRecord } from '../lib/is-record.ts'
-import { JsonOutlineError, outlineJson } from '../lib/json-outline.ts'
+import { JsonScanError, scanJsonObject } from '../lib/json-scan.ts'
 import { AdminError } from './admin-error.ts'
 
 const MAX_BODY_BYTES = 1_048_576
@@ -13,9 +13,9 @@ export async function readJsonBody(request: Request): Promise<Readonly<Record<st
   if (!isRecord(body)) throw malformed('is no JSON object')
   try {
     // What JSON.parse lets pass: members given twice, and a depth on which later steps would run out of stack.
-    outlineJson(bytes.toString('latin1'), MAX_DEPTH)
+    scanJsonObject(bytes, { maxDepth: MAX_DEPTH, refuseDuplicateKeys: true, watch: null })
   } catch (cause) {
-    throw malformed(cause instanceof JsonOutlineError ? cause.message : 'cannot be read')
+    throw malformed(cause instanceof JsonScanError ? cause.message : 'cannot be read')
   }
   return body
 }

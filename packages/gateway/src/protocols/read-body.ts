@@ -1,13 +1,16 @@
-import { isAscii, isUtf8 } from 'node:buffer'
+import { isUtf8 } from 'node:buffer'
 import type { Span } from '../contracts/envelope.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import { isRecord } from '../lib/is-record.ts'
-import { findJsonProblem } from '../lib/json-error.ts'
-import { type JsonOutline, JsonOutlineError, outlineJson } from '../lib/json-outline.ts'
+import { type JsonScan, JsonScanError, type JsonWatch, scanJsonObject } from '../lib/json-scan.ts'
 
 /** Far above what any protocol has. */
 const MAX_MEMBERS = 1000
 const MAX_MODEL_CHARS = 256
+/** With every character escaped. */
+const MAX_MODEL_BYTES = MAX_MODEL_CHARS * 6 + 2
+const QUOTE = 0x22
+const OPEN_ARRAY = 0x5b
 /** No provider gives more than this; above it a number is a mistake or an attack on a reservation. */
 const MAX_OUTPUT_TOKENS = 100_000_000
 
@@ -25,26 +28,36 @@ const GUARDED: ReadonlySet<string> = new Set([
   'n',
 ])
 
-/** A request body: its values, and where its top-level members stand in the bytes. */
-export type ReadBody = JsonOutline & { readonly value: Readonly<Record<string, unknown>> }
+/** A request body, checked, with where its top-level members stand in the bytes. */
+export type ReadBody = JsonScan & { readonly bytes: Buffer }
 
-/** Reads a body once. Throws `malformed_json` with the place and without any of the content. Hot. */
-export function readJsonBody(body: Buffer, maxDepth: number): ReadBody {
-  if (!isUtf8(body)) throw new GatewayError('malformed_json', 'The body is not valid UTF-8.')
-  const latin1 = body.toString('latin1')
+/** Checks a body once. Throws `malformed_json` with the place and without any of the content. Hot. */
+export function readJsonBody(bytes: Buffer, maxDepth: number, watch: JsonWatch | null): ReadBody {
+  if (!isUtf8(bytes)) throw new GatewayError('malformed_json', 'The body is not valid UTF-8.')
   try {
-    const { members, membersEndAt } = outlineJson(latin1, maxDepth)
-    const value: unknown = JSON.parse(isAscii(body) ? latin1 : body.toString('utf8'))
-    if (isRecord(value)) {
-      checkNames(members)
-      return { value, members, membersEndAt }
-    }
+    const scan = scanJsonObject(bytes, { maxDepth, refuseDuplicateKeys: true, watch })
+    checkNames(scan.members)
+    return { ...scan, bytes }
   } catch (thrown) {
-    if (thrown instanceof JsonOutlineError) throw malformed(body, thrown.message, thrown.at)
-    if (!(thrown instanceof SyntaxError)) throw thrown
+    if (thrown instanceof JsonScanError) throw malformed(bytes, thrown.message, thrown.at)
+    throw thrown
   }
-  const found = findJsonProblem(body, maxDepth)
-  throw malformed(body, found?.problem ?? 'expected a JSON object', found?.at ?? 0)
+}
+
+/** The value of a top-level member; undefined when it is absent. */
+export function memberValue(body: ReadBody, name: string): unknown {
+  const span = body.members.get(name)
+  return span === undefined ? undefined : parseSpan(body.bytes, span)
+}
+
+/** All values of a checked body. Costly; for what is not asked of every request. */
+export function parseBody(bytes: Buffer): Readonly<Record<string, unknown>> {
+  const value: unknown = JSON.parse(bytes.toString('utf8'))
+  return isRecord(value) ? value : {}
+}
+
+function parseSpan(bytes: Buffer, { start, end }: Span): unknown {
+  return JSON.parse(bytes.toString('utf8', start, end))
 }
 
 /**
@@ -78,9 +91,9 @@ export function invalidField(param: string, problem: string): GatewayError {
 }
 
 export function readModel(body: ReadBody): { model: string; span: Span } {
-  const { model } = body.value
   const span = body.members.get('model')
-  if (model === undefined || span === undefined) throw invalidField('model', 'is required.')
+  if (span === undefined) throw invalidField('model', 'is required.')
+  const model = isShortString(body, span) ? parseSpan(body.bytes, span) : null
   if (typeof model !== 'string' || model === '') {
     throw invalidField('model', 'must be a non-empty string.')
   }
@@ -104,7 +117,7 @@ function isOddName(text: string): boolean {
 
 /** A boolean member; absent and null are false. */
 export function readFlag(body: ReadBody, name: string): boolean {
-  const value = body.value[name]
+  const value = memberValue(body, name)
   if (value === undefined || value === null) return false
   if (typeof value !== 'boolean') throw invalidField(name, 'must be true or false.')
   return value
@@ -112,7 +125,7 @@ export function readFlag(body: ReadBody, name: string): boolean {
 
 /** A positive integer member; null when absent or null. */
 export function readCount(body: ReadBody, name: string, most: number): number | null {
-  const value = body.value[name]
+  const value = memberValue(body, name)
   if (value === undefined || value === null) return null
   if (typeof value !== 'number' || !Number.isInteger(value) || value < 1 || value > most) {
     throw invalidField(name, `must be a whole number from 1 to ${most}.`)
@@ -136,15 +149,25 @@ export function readOutputCap(
   return { tokens, spans }
 }
 
+/** Whether a value may be a model's name: a string that is not absurdly long. */
+function isShortString({ bytes }: ReadBody, { start, end }: Span): boolean {
+  return bytes[start] === QUOTE && end - start <= MAX_MODEL_BYTES
+}
+
+/** Asks the scan for the roles. */
+export const ROLE_WATCH: JsonWatch = { list: 'messages', member: 'role' }
+
 /** Checks `messages`: a list of objects, each with a role of the protocol. */
-export function checkRoles(body: ReadBody, roles: ReadonlySet<unknown>): void {
-  const { messages } = body.value
+export function checkRoles(body: ReadBody, roles: ReadonlySet<string>): void {
+  const messages = body.members.get('messages')
   if (messages === undefined) throw invalidField('messages', 'is required.')
-  if (!Array.isArray(messages)) throw invalidField('messages', 'must be a list.')
-  if (messages.length === 0) throw invalidField('messages', 'must not be empty.')
-  for (const message of messages) {
-    if (!isRecord(message)) throw invalidField('messages', 'each must be an object.')
-    if (!roles.has(message['role'])) {
+  if (body.bytes[messages.start] !== OPEN_ARRAY) throw invalidField('messages', 'must be a list.')
+  if (body.unwatched === 0 && body.watched.length === 0) {
+    throw invalidField('messages', 'must not be empty.')
+  }
+  if (body.unwatched > 0) throw invalidField('messages', 'each must be an object with a role.')
+  for (const { start, end } of body.watched) {
+    if (!roles.has(body.bytes.toString('latin1', start + 1, end - 1))) {
       throw invalidField('messages', `each role must be one of ${[...roles].join(', ')}.`)
     }
   }

@@ -18,8 +18,9 @@ type Draft = { texts: string[]; overheadTokens: number; mediaTokens: number }
  *
  * @see https://docs.anthropic.com/en/docs/build-with-claude/vision (from general knowledge, not read live)
  */
-export function readMessagesInput({ value: request }: Envelope): InputParts {
+export function readMessagesInput(envelope: Envelope): InputParts {
   const draft: Draft = { texts: [], overheadTokens: MESSAGE_TOKENS, mediaTokens: 0 }
+  const request = envelope.values()
   addContent(draft, request['system'])
   for (const message of asList(request['messages'])) {
     draft.overheadTokens += MESSAGE_TOKENS

@@ -8,17 +8,19 @@ import { parseAnswer, textOrNull } from '../read-answer.ts'
 import {
   checkRoles,
   invalidField,
+  parseBody,
   readFlag,
   readJsonBody,
   readModel,
   readOutputCap,
+  ROLE_WATCH,
 } from '../read-body.ts'
 import { readMessagesInput } from './input.ts'
 import { MessagesTap } from './messages-tap.ts'
 import { readUsage } from './usage.ts'
 
 /** `system` inside a conversation needs a beta header; the provider judges that. */
-const ROLES: ReadonlySet<unknown> = new Set(['user', 'assistant', 'system'])
+const ROLES: ReadonlySet<string> = new Set(['user', 'assistant', 'system'])
 
 /** What stands in a body that holds images, documents or references to them. */
 const MEDIA = ['image', 'document', 'file', 'url'] as const
@@ -53,7 +55,7 @@ export const COUNT_TOKENS: ProtocolEndpoint = {
 }
 
 function readEnvelope(bytes: Buffer, maxDepth: number, generates: boolean): Envelope {
-  const body = readJsonBody(bytes, maxDepth)
+  const body = readJsonBody(bytes, maxDepth, ROLE_WATCH)
   const { model, span } = readModel(body)
   checkRoles(body, ROLES)
   const cap = readOutputCap(body, ['max_tokens'])
@@ -69,7 +71,7 @@ function readEnvelope(bytes: Buffer, maxDepth: number, generates: boolean): Enve
     members: body.members,
     membersEndAt: body.membersEndAt,
     sizeBytes: bytes.length,
-    value: body.value,
+    values: () => parseBody(bytes),
   }
 }
 

@@ -1,25 +1,28 @@
 import type { ByteEdit, Envelope } from '../../contracts/envelope.ts'
 import type { AnswerFacts, ProtocolEndpoint } from '../../contracts/protocol.ts'
 import { isRecord } from '../../lib/is-record.ts'
-import { outlineJson } from '../../lib/json-outline.ts'
+import { scanJsonObject } from '../../lib/json-scan.ts'
 import { boundTextInput } from '../bound-text-input.ts'
 import { addMember, capOutput, renameModel } from '../edits.ts'
 import { parseAnswer, textOrNull } from '../read-answer.ts'
 import {
   checkRoles,
   invalidField,
+  memberValue,
+  parseBody,
   readCount,
   readFlag,
   readJsonBody,
   readModel,
   readOutputCap,
+  ROLE_WATCH,
 } from '../read-body.ts'
 import { readChoiceText } from './answer-text.ts'
 import { ChatTap } from './chat-tap.ts'
 import { readChatInput } from './input.ts'
 import { readUsage } from './usage.ts'
 
-const ROLES: ReadonlySet<unknown> = new Set([
+const ROLES: ReadonlySet<string> = new Set([
   'system',
   'developer',
   'user',
@@ -29,6 +32,9 @@ const ROLES: ReadonlySet<unknown> = new Set([
 ])
 /** OpenAI's own maximum for `n`. */
 const MAX_CHOICES = 128
+const OPEN_OBJECT = 0x7b
+/** The body was checked before. */
+const OPTIONS_SCAN = { maxDepth: Infinity, refuseDuplicateKeys: false, watch: null } as const
 /** What stands in a body that holds images, audio or files. */
 const MEDIA = ['image', 'audio', 'file', 'video'] as const
 
@@ -50,7 +56,7 @@ export const CHAT: ProtocolEndpoint = {
 }
 
 function readEnvelope(bytes: Buffer, maxDepth: number): Envelope {
-  const body = readJsonBody(bytes, maxDepth)
+  const body = readJsonBody(bytes, maxDepth, ROLE_WATCH)
   const { model, span } = readModel(body)
   if (!body.members.has('messages') && body.members.has('input')) {
     throw invalidField(
@@ -70,11 +76,11 @@ function readEnvelope(bytes: Buffer, maxDepth: number): Envelope {
     maxOutputTokens: cap.tokens,
     maxOutputSpans: cap.spans,
     choices: readCount(body, 'n', MAX_CHOICES) ?? 1,
-    streamUsage: asksForUsage(body.value['stream_options']),
+    streamUsage: asksForUsage(memberValue(body, 'stream_options')),
     members: body.members,
     membersEndAt: body.membersEndAt,
     sizeBytes: bytes.length,
-    value: body.value,
+    values: () => parseBody(bytes),
   }
 }
 
@@ -89,10 +95,10 @@ function askForUsage(body: Buffer, envelope: Envelope): ByteEdit | null {
   if (!envelope.stream || envelope.streamUsage) return null
   const span = envelope.members.get('stream_options')
   if (span === undefined) return addMember(envelope, 'stream_options', '{"include_usage":true}')
-  if (!isRecord(envelope.value['stream_options'])) {
+  if (body[span.start] !== OPEN_OBJECT) {
     return { ...span, text: '{"include_usage":true}' }
   }
-  const options = outlineJson(body.toString('latin1', 0, span.end), Infinity, span.start)
+  const options = scanJsonObject(body, OPTIONS_SCAN, span.start, span.end)
   const asked = options.members.get('include_usage')
   if (asked !== undefined) return { ...asked, text: 'true' }
   const comma = options.members.size === 0 ? '' : ','

@@ -3,7 +3,7 @@ import type { AnswerFacts, InputParts, ProtocolEndpoint } from '../../contracts/
 import { boundTextInput } from '../bound-text-input.ts'
 import { renameModel } from '../edits.ts'
 import { parseAnswer, textOrNull } from '../read-answer.ts'
-import { invalidField, readJsonBody, readModel } from '../read-body.ts'
+import { invalidField, parseBody, readJsonBody, readModel } from '../read-body.ts'
 import { ChatTap } from './chat-tap.ts'
 import { readUsage } from './usage.ts'
 
@@ -27,7 +27,7 @@ export const EMBEDDINGS: ProtocolEndpoint = {
 }
 
 function readEnvelope(bytes: Buffer, maxDepth: number): Envelope {
-  const body = readJsonBody(bytes, maxDepth)
+  const body = readJsonBody(bytes, maxDepth, null)
   const { model, span } = readModel(body)
   if (!body.members.has('input')) throw invalidField('input', 'is required.')
   return {
@@ -41,13 +41,13 @@ function readEnvelope(bytes: Buffer, maxDepth: number): Envelope {
     members: body.members,
     membersEndAt: body.membersEndAt,
     sizeBytes: bytes.length,
-    value: body.value,
+    values: () => parseBody(bytes),
   }
 }
 
 /** Input is a text, texts, a list of token ids, or lists of token ids. */
 function readInput(envelope: Envelope): InputParts {
-  const { input } = envelope.value
+  const { input } = envelope.values()
   const texts: string[] = []
   let idCount = 0
   for (const item of Array.isArray(input) ? input : [input]) {

@@ -21,13 +21,14 @@ type Draft = { texts: string[]; overheadTokens: number; mediaTokens: number; ima
  *
  * @see https://platform.openai.com/docs/guides/images-vision (tile formula; from general knowledge, not read live)
  */
-export function readChatInput({ value: request, model }: Envelope): InputParts {
+export function readChatInput(envelope: Envelope): InputParts {
   const draft: Draft = {
     texts: [],
     overheadTokens: REPLY_TOKENS,
     mediaTokens: 0,
-    imageTokens: model.includes('4o-mini') ? MINI_IMAGE_TOKENS : IMAGE_TOKENS,
+    imageTokens: envelope.model.includes('4o-mini') ? MINI_IMAGE_TOKENS : IMAGE_TOKENS,
   }
+  const request = envelope.values()
   for (const message of asList(request['messages'])) addMessage(draft, message)
   for (const tool of [...asList(request['tools']), ...asList(request['functions'])]) {
     draft.texts.push(JSON.stringify(tool))
