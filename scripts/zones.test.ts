@@ -1,41 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { PACKAGES, SOURCE as SOURCE_FOLDER, ZONES } from './zones.ts'
 
-const SOURCE = path.join(import.meta.dirname, '..', 'packages', 'gateway', 'src')
+const SOURCE = path.join(import.meta.dirname, '..', SOURCE_FOLDER)
 const COMPOSITION = 'composition'
-
-/** Who may import whom, besides itself: the same table as in ARCHITECTURE.md. */
-const ZONES: Readonly<Record<string, readonly string[]>> = {
-  lib: [],
-  errors: ['lib'],
-  contracts: ['errors', 'lib'],
-  protocols: ['contracts', 'errors', 'lib'],
-  tokenizers: ['contracts', 'errors', 'lib'],
-  catalogue: ['contracts', 'errors', 'lib'],
-  providers: ['protocols', 'contracts', 'errors', 'lib'],
-  storage: ['contracts', 'errors', 'lib'],
-  exporters: ['contracts', 'errors', 'lib'],
-  config: ['contracts', 'errors', 'lib'],
-  plan: ['config', 'contracts', 'errors', 'lib'],
-  'data-plane': ['plan', 'protocols', 'contracts', 'errors', 'lib'],
-  observe: ['data-plane', 'plan', 'contracts', 'errors', 'lib'],
-  'control-plane': ['observe', 'data-plane', 'plan', 'config', 'contracts', 'errors', 'lib'],
-  cli: ['control-plane', 'config', 'contracts', 'errors', 'lib'],
-}
-
-/** npm packages that each zone may import; every zone may import `node:` modules. */
-const PACKAGES: Readonly<Record<string, readonly string[]>> = {
-  'data-plane': ['undici'],
-  config: ['zod', 'yaml', 'smol-toml', 're2js'],
-  providers: ['gpt-tokenizer'],
-  storage: ['kysely', 'better-sqlite3'],
-  exporters: ['prom-client'],
-  observe: ['pino'],
-  tokenizers: ['gpt-tokenizer'],
-  'control-plane': ['hono', '@hono/node-server', 'zod'],
-  cli: ['commander'],
-}
 
 /** Kinds whose members must not know each other. */
 const KINDS: ReadonlySet<string> = new Set(['protocols', 'providers', 'storage', 'exporters'])
