@@ -26,6 +26,7 @@ export type StartOptions = {
 }
 
 const STOP_MS = 15_000
+const RUN_MS = 30_000
 const alive = new Set<ChildProcess>()
 // A test run that is interrupted must leave no process behind.
 process.on('exit', () => {
@@ -91,12 +92,15 @@ export function startProcess(
 
 export type Finished = { readonly code: number | null; readonly out: string; readonly err: string }
 
+/** From start to end; `code` is null when it took too long. */
 export async function runProcess(
   command: string,
   args: readonly string[],
   options: StartOptions,
 ): Promise<Finished> {
   const child = startProcess(command, args, options)
+  const tooLong = setTimeout(() => child.kill('SIGKILL'), RUN_MS)
   const { code } = await child.exited
+  clearTimeout(tooLong)
   return { code, out: child.stdout(), err: child.stderr() }
 }

@@ -8,6 +8,8 @@ export type Gateway = {
   /** Its working directory, with `tollgate.yaml` and `.tollgate`. */
   readonly folder: string
   readonly proxyUrl: string
+  readonly adminUrl: string
+  readonly adminToken: string
   readonly admin: Admin
   readonly child: Child
   /** From the start of the process to `tollgate ready`. */
@@ -43,6 +45,8 @@ export async function startGateway(options: GatewayOptions = {}): Promise<Gatewa
   return {
     folder,
     proxyUrl,
+    adminUrl,
+    adminToken: token,
     admin: adminClient(adminUrl, token),
     child,
     readyMs,

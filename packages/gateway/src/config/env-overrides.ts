@@ -129,6 +129,8 @@ function setAt(data: unknown, path: readonly PathSegment[], value: unknown): unk
     copy[segment] = setAt(copy[segment], rest, value)
     return copy
   }
-  const members = isRecord(data) ? data : {}
+  // What can hold no members is wrong, and must stay to be refused.
+  if (data !== undefined && data !== null && !isRecord(data)) return data
+  const members = data ?? {}
   return { ...members, [segment]: setAt(members[segment], rest, value) }
 }

@@ -287,6 +287,19 @@ describe('loadConfig', () => {
     expect(problems).toHaveLength(text === 'a: [1' ? problems.length : 1)
   })
 
+  it.each([
+    ['- a', ''],
+    ['server: [1, 2]', 'server'],
+    ['server: text', 'server'],
+  ])('refuses %j also under an override', (text, path) => {
+    const overrides = { 'server.port': 2 }
+    for (const one of [{ overrides }, { env: { TOLLGATE_SERVER__PORT: '2' } }]) {
+      const problems = problemsOf(() => load(text, one))
+      expect(problems.map((problem) => problem.path)).toEqual([path])
+      expect(problems[0]?.message).toContain('expected an object')
+    }
+  })
+
   it('tells every problem at once, in the order of the file', () => {
     const problems = problemsOf(() => load('server: { port: x }\nlog: { level: 5 }\nfoo: 1\n'))
     expect(problems.map(({ path, line }) => [path, line])).toEqual([
