@@ -1,4 +1,5 @@
 import path from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type CallAnswer, askOf, call } from './harness/call.ts'
 import { startProcess } from './harness/child.ts'
@@ -118,7 +119,7 @@ describe('wrong arguments end with 2, and say what is wrong', () => {
 const STALL_MS = 50
 const ROUNDS = 3
 const TIMES = 3
-const PROBE = path.join(import.meta.dirname, 'harness', 'probe.ts')
+const PROBE = fileURLToPath(new URL('./harness/probe.ts', import.meta.url))
 
 type Probed = {
   readonly asked: number

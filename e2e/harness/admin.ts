@@ -8,7 +8,7 @@ import type {
 } from '../../packages/gateway/src/control-plane/admin-api.ts'
 import { waitFor } from './wait-for.ts'
 
-export type AdminAnswer = { readonly status: number; readonly body: unknown }
+type AdminAnswer = { readonly status: number; readonly body: unknown }
 
 /** The admin API as an operator uses it. Methods throw unless the answer is a 2xx. */
 export type Admin = {

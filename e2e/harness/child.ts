@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { onClose } from './cleanup.ts'
 import { waitFor } from './wait-for.ts'
 
-export type Exit = { readonly code: number | null; readonly signal: NodeJS.Signals | null }
+type Exit = { readonly code: number | null; readonly signal: NodeJS.Signals | null }
 
 /** A process of ours and what it has written. */
 export type Child = {

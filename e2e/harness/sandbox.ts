@@ -4,12 +4,12 @@ import { type Child, startProcess } from './child.ts'
 import { ROOT, tempFolder } from './folders.ts'
 import { waitFor } from './wait-for.ts'
 
-export type SandboxBill = {
+type SandboxBill = {
   readonly items: readonly BillLine[]
   readonly totals: BillTotals
 }
 
-export type UpstreamRequest = {
+type UpstreamRequest = {
   readonly method: string
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
