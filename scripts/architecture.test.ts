@@ -37,7 +37,7 @@ type Row = { readonly imports: readonly string[]; readonly packages: readonly st
 
 function zoneTable(page: string): Readonly<Record<string, Row>> {
   const section = page.split(/^## /m).find((one) => one.startsWith('Who may import whom'))
-  const rows = [...(section ?? '').matchAll(/^\| `([^`]+)` \| ([^|]*) \| ([^|]*) \|$/gm)]
+  const rows = [...(section ?? '').matchAll(/^\| `([^`]+)` *\|([^|]*)\|([^|]*)\|$/gm)]
   return Object.fromEntries(
     rows.map(([, zone = '', imports = '', packages = '']) => [
       zone,
@@ -47,7 +47,8 @@ function zoneTable(page: string): Readonly<Record<string, Row>> {
 }
 
 function names(cell: string): readonly string[] {
-  return cell === 'none' ? [] : cell.split(', ')
+  const text = cell.trim()
+  return text === 'none' ? [] : text.split(', ')
 }
 
 describe('ARCHITECTURE.md', () => {
