@@ -9,6 +9,7 @@ import type { EventBus } from './contracts/event.ts'
 import type { Gate, LimitAlert } from './contracts/limit.ts'
 import type { ProviderFacts } from './contracts/provider.ts'
 import type { LedgerWriter, Store } from './contracts/store.ts'
+import type { Control } from './control-plane/control.ts'
 import { createMemoryGate } from './data-plane/limits/memory-gate.ts'
 import { SYSTEM_CLOCK } from './lib/clock.ts'
 import { createEventBus } from './observe/event-bus.ts'
@@ -20,6 +21,7 @@ import { KeyRing } from './plan/key-ring.ts'
 import { PROVIDERS } from './registry.ts'
 import { openSqliteStore } from './storage/sqlite/open-sqlite-store.ts'
 import { prepareStoreDirectory } from './storage/sqlite/store-directory.ts'
+import { VERSION } from './version.ts'
 
 const SECRET_BYTES = 32
 const NANO_USD_PER_USD = 1_000_000_000
@@ -199,5 +201,24 @@ function alertData({ limit, value, fraction, used, amount }: LimitAlert): Record
     fraction,
     used: used / unit,
     amount: amount / unit,
+  }
+}
+
+type CoreControl = Omit<
+  Control,
+  'serving' | 'reload' | 'stats' | 'metrics' | 'readiness' | 'testProvider'
+>
+
+/** What the admin API works on, as far as it is the same with and without a server. */
+export function controlOf(core: Core): CoreControl {
+  const { adminToken, hashKey, store, ledger, keyRing, gate, events, catalogue } = core
+  return {
+    version: VERSION,
+    startedAtMs: Date.now(),
+    clock: SYSTEM_CLOCK,
+    config: core.loaded,
+    plan: core.plan,
+    recompile: core.recompile,
+    ...{ adminToken, hashKey, store, ledger, keyRing, gate, events, catalogue },
   }
 }

@@ -1,5 +1,5 @@
 import type { OfflineAdmin } from './cli/cli-deps.ts'
-import { composeCore } from './compose-core.ts'
+import { composeCore, controlOf } from './compose-core.ts'
 import { loadConfig, type LoadOptions } from './config/load-config.ts'
 import { createAdminApp } from './control-plane/admin-app.ts'
 import type { Control } from './control-plane/control.ts'
@@ -9,7 +9,6 @@ import { Watchdog } from './data-plane/upstream/watchdog.ts'
 import { SYSTEM_CLOCK } from './lib/clock.ts'
 import { createStats, restoreStats } from './observe/stats.ts'
 import { lockForServing } from './storage/sqlite/serving-lock.ts'
-import { VERSION } from './version.ts'
 
 const STATS_PATH = '/admin/v1/stats'
 
@@ -37,21 +36,8 @@ async function openWith(
   const stats = createStats({ clock: SYSTEM_CLOCK })
   const tools = { pools: new UpstreamPools(), watchdog: new Watchdog() }
   const control: Control = {
-    version: VERSION,
-    startedAtMs: Date.now(),
+    ...controlOf(core),
     serving: false,
-    adminToken: core.adminToken,
-    hashKey: core.hashKey,
-    clock: SYSTEM_CLOCK,
-    store: core.store,
-    ledger: core.ledger,
-    keyRing: core.keyRing,
-    gate: core.gate,
-    events: core.events,
-    catalogue: core.catalogue,
-    config: core.loaded,
-    plan: core.plan,
-    recompile: core.recompile,
     reload: core.reload,
     stats: () => stats.view(),
     metrics: async () => ({ contentType: 'text/plain', text: '' }),

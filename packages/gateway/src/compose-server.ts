@@ -1,7 +1,7 @@
 import { rmSync, writeFileSync } from 'node:fs'
 import type { Server } from 'node:http'
 import path from 'node:path'
-import { type Core, composeCore, needsSandbox, withProviders } from './compose-core.ts'
+import { type Core, composeCore, controlOf, needsSandbox, withProviders } from './compose-core.ts'
 import type { LoadedConfig, LoadOptions } from './config/load-config.ts'
 import { loadConfig } from './config/load-config.ts'
 import { watchConfig } from './config/watch-config.ts'
@@ -186,21 +186,8 @@ function someProviderUsable(core: Core): boolean {
 
 function composeControl(core: Core, { dataPlane, stats, metrics, log }: DataPlaneParts): Control {
   return {
-    version: VERSION,
-    startedAtMs: Date.now(),
+    ...controlOf(core),
     serving: true,
-    adminToken: core.adminToken,
-    hashKey: core.hashKey,
-    clock: SYSTEM_CLOCK,
-    store: core.store,
-    ledger: core.ledger,
-    keyRing: core.keyRing,
-    gate: core.gate,
-    events: core.events,
-    catalogue: core.catalogue,
-    config: core.loaded,
-    plan: core.plan,
-    recompile: core.recompile,
     reload: () => reload(core, metrics, log),
     stats: () => stats.view(),
     metrics: async () => ({ contentType: metrics.contentType, text: await metrics.render() }),

@@ -34,7 +34,6 @@ export const CODES = {
   upstream_truncated: { status: 502, kind: 'upstream', tryNext: true },
   upstream_overloaded: { status: 503, kind: 'overloaded', tryNext: true },
   credential_missing: { status: 503, kind: 'upstream', tryNext: true },
-  overloaded: { status: 503, kind: 'overloaded', tryNext: false },
   ledger_unavailable: { status: 503, kind: 'overloaded', tryNext: false },
   upstream_timeout: { status: 504, kind: 'timeout', tryNext: true },
 } as const
