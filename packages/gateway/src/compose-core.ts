@@ -219,6 +219,13 @@ export function controlOf(core: Core): CoreControl {
     config: core.loaded,
     plan: core.plan,
     recompile: core.recompile,
-    ...{ adminToken, hashKey, store, ledger, keyRing, gate, events, catalogue },
+    adminToken,
+    hashKey,
+    store,
+    ledger,
+    keyRing,
+    gate,
+    events,
+    catalogue,
   }
 }

@@ -17,7 +17,7 @@ export type JsonScan = {
   readonly unwatched: number
 }
 
-export type JsonSpan = { readonly start: number; readonly end: number }
+type JsonSpan = { readonly start: number; readonly end: number }
 
 /** Asks for `list[*].member`, such as `messages[*].role`. */
 export type JsonWatch = { readonly list: string; readonly member: string }
