@@ -118,9 +118,7 @@ function configOf(options: HarnessOptions): Config {
   }
 }
 
-function memoryRecorder(
-  records: UsageRecord[],
-): Recorder & { setHealthy(healthy: boolean): void } {
+function memoryRecorder(records: UsageRecord[]): Recorder & { setHealthy(healthy: boolean): void } {
   let isHealthy = true
   return {
     async record(record) {

@@ -117,11 +117,7 @@ export const LAST_CHUNK = '0\r\n\r\n'
 /** One chunk of a chunked body. */
 export function chunk(bytes: string | Buffer): Buffer {
   const body = Buffer.from(bytes)
-  return Buffer.concat([
-    Buffer.from(`${body.length.toString(16)}\r\n`),
-    body,
-    Buffer.from('\r\n'),
-  ])
+  return Buffer.concat([Buffer.from(`${body.length.toString(16)}\r\n`), body, Buffer.from('\r\n')])
 }
 
 /** A whole event stream, one chunk per piece. */

@@ -1,13 +1,7 @@
 import type { Ask } from './ask.ts'
 
 /** How a call ended. `open` lines are still being written. */
-type BillOutcome =
-  | 'open'
-  | 'finished'
-  | 'cut_by_client'
-  | 'cut_by_fault'
-  | 'refused'
-  | 'odd_body'
+type BillOutcome = 'open' | 'finished' | 'cut_by_client' | 'cut_by_fault' | 'refused' | 'odd_body'
 
 /** The truth of one call: what a vendor would put on its invoice. Counts only tokens really written. */
 export type BillLine = {
