@@ -132,8 +132,8 @@ describe(`a budget of ${BUDGET} tokens, ${PARALLEL} parallel calls of ${EACH}`, 
     console.log(`uncapped ${name} stream=${stream}: ${used} used by ${passed} of ${PARALLEL}`)
     expect(used).toBe(produced)
     expect(used).toBeLessThanOrEqual(BUDGET)
-    // The first call holds all that is left until it ends, for it may use all of it.
-    expect(used).toBeGreaterThanOrEqual(EACH)
+    // The first call holds all that is left until it ends; the others wait for what it gives back.
+    expect(used).toBeGreaterThanOrEqual(LEAST_USED)
   })
 
   it('a budget in dollars', async () => {

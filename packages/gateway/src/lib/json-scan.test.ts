@@ -63,6 +63,15 @@ describe('scanJsonObject', () => {
     expect(() => scan(text)).toThrow('duplicate key')
   })
 
+  it('bounds the members whose names must be looked up', () => {
+    const wide = (count: number) =>
+      `{${Array.from({ length: count }, (_, i) => `"k${i}":0`).join()}}`
+    expect(() => scan(wide(1000))).not.toThrow()
+    expect(() => scan(wide(1001))).toThrow('more members than are accepted')
+    expect(() => scan(`{"x":${wide(100_000)}}`)).not.toThrow()
+    expect(() => scan(`{"x":${wide(100_100)}}`)).toThrow('more members than are accepted')
+  })
+
   it('refuses nesting below the limit, however deep, without a stack overflow', () => {
     expect(() => scan(`{"a":${'['.repeat(63)}1${']'.repeat(63)}}`)).not.toThrow()
     expect(() => scan(`{"a":${'['.repeat(64)}1${']'.repeat(64)}}`)).toThrow('nested deeper')

@@ -70,6 +70,10 @@ for (const char of '0123456789abcdefABCDEF') HEX[char.charCodeAt(0)] = 1
 
 /** Objects with more members than this are checked for duplicates with a `Set`, smaller ones by comparing. */
 const FEW_KEYS = 12
+/** Members of all objects with more than a few: each costs a look-up, and no real request has so many. */
+const MAX_LOOKED_UP_KEYS = 100_000
+/** Far above what any protocol has. */
+const MAX_TOP_MEMBERS = 1000
 /** Longest number text that cannot overflow without an exponent. */
 const SAFE_NUMBER_CHARS = 300
 
@@ -110,6 +114,7 @@ class Scanner {
   private readonly watch: JsonWatch | null
   private at: number
   private depth = 0
+  private lookedUp = 0
   private inWatchedList = false
 
   constructor(bytes: Buffer, options: JsonScanOptions, start: number, end: number) {
@@ -140,6 +145,7 @@ class Scanner {
     for (;;) {
       this.skipSpace()
       const name = this.decodeKey(this.at, this.key())
+      if (this.members.size >= MAX_TOP_MEMBERS) throw this.error('more members than are accepted')
       if (this.refuseDuplicates && this.members.has(name)) throw this.error('duplicate key')
       this.inWatchedList = this.watch !== null && this.watch.list === name
       const start = this.at
@@ -309,6 +315,7 @@ class Scanner {
     end: number,
   ): Set<string> | null {
     if (many !== null) {
+      this.countLookUp(1)
       const name = this.decodeKey(start, end)
       if (many.has(name)) throw this.error('duplicate key')
       many.add(name)
@@ -347,6 +354,11 @@ class Scanner {
   private hasEscape(start: number, end: number): boolean {
     for (let i = start; i < end; i++) if (this.bytes[i] === BACKSLASH) return true
     return false
+  }
+
+  private countLookUp(keys: number): void {
+    this.lookedUp += keys
+    if (this.lookedUp > MAX_LOOKED_UP_KEYS) throw this.error('more members than are accepted')
   }
 
   private decodeKey(start: number, end: number): string {

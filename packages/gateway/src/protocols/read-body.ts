@@ -4,8 +4,6 @@ import { GatewayError } from '../errors/gateway-error.ts'
 import { isRecord } from '../lib/is-record.ts'
 import { type JsonScan, JsonScanError, type JsonWatch, scanJsonObject } from '../lib/json-scan.ts'
 
-/** Far above what any protocol has. */
-const MAX_MEMBERS = 1000
 const MAX_MODEL_CHARS = 256
 /** With every character escaped. */
 const MAX_MODEL_BYTES = MAX_MODEL_CHARS * 6 + 2
@@ -65,10 +63,6 @@ function parseSpan(bytes: Buffer, { start, end }: Span): unknown {
  * Upper and lower casing folds what such servers fold, the Kelvin sign and the long s too.
  */
 function checkNames(members: ReadonlyMap<string, Span>): void {
-  if (members.size > MAX_MEMBERS) {
-    const problem = `The body has more than ${MAX_MEMBERS} members.`
-    throw new GatewayError('invalid_request', problem)
-  }
   for (const name of members.keys()) {
     if (GUARDED.has(name)) continue
     const folded = name.toUpperCase().toLowerCase()

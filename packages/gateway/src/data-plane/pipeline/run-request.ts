@@ -57,6 +57,16 @@ function errorFrame(ctx: RequestContext, error: GatewayError): string {
   return ctx.protocol.renderStreamError(error, ctx.requestId)
 }
 
+/** Failures of an answer that had begun. */
+const BROKEN_OFF: ReadonlySet<string> = new Set(['upstream_truncated', 'upstream_timeout'])
+
+/** The client left a call under way, or the provider began an answer that did not come whole: at least the input was read. */
+function mayBeBilled(ctx: RequestContext, error: GatewayError): boolean {
+  if (ctx.call === null) return false
+  const begun = ctx.call.status >= 200 && ctx.call.status < 300
+  return ctx.clientGone || (begun && BROKEN_OFF.has(error.code))
+}
+
 /** Answers a refusal in the client's own protocol, after it is recorded. */
 export async function refuseRequest(
   ctx: RequestContext,
@@ -66,7 +76,7 @@ export async function refuseRequest(
   const error = toGatewayError(thrown)
   if (error.code === 'internal') ctx.dataPlane.onError(thrown, ctx.requestId)
   ctx.error = error
-  ctx.outcome = ctx.clientGone && ctx.call !== null ? 'cut' : 'refused'
+  ctx.outcome = mayBeBilled(ctx, error) ? 'cut' : 'refused'
   const rendered = ctx.protocol.renderError(error, ctx.requestId)
   ctx.status = ctx.clientGone ? 0 : rendered.status
   try {

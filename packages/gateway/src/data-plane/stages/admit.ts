@@ -1,9 +1,10 @@
-import type { Demand, Refusal } from '../../contracts/limit.ts'
+import type { Demand, LimitCharge, Refusal, ReserveResult } from '../../contracts/limit.ts'
 import { GatewayError } from '../../errors/gateway-error.ts'
 import type { TargetPlan } from '../../plan/gateway-plan.ts'
 import { requestCharges, targetCharges } from '../limits/late-charges.ts'
 import { refusalError } from '../limits/refusal-error.ts'
 import { known, type RequestContext, type Terms } from '../pipeline/request-context.ts'
+import { awaitRoom, isHeldByOthers } from './await-room.ts'
 import { demandOf } from '../usage/cost.ts'
 import { boundInput } from '../usage/count-input.ts'
 
@@ -28,7 +29,7 @@ export function admit(ctx: RequestContext): void | Promise<void> {
   if (rough !== null) return reserve(ctx, terms, rough)
   const counted = boundInput(ctx)
   if (counted instanceof Promise) return counted.then((tokens) => reserve(ctx, terms, tokens))
-  reserve(ctx, terms, counted)
+  return reserve(ctx, terms, counted)
 }
 
 function ledgerUnavailable(): GatewayError {
@@ -70,7 +71,7 @@ function mustCount(ctx: RequestContext, terms: Terms): boolean {
   )
 }
 
-function reserve(ctx: RequestContext, terms: Terms, inputTokens: number): void {
+function reserve(ctx: RequestContext, terms: Terms, inputTokens: number): void | Promise<void> {
   checkInput(terms, inputTokens)
   const counts = mustCount(ctx, terms)
   if (counts) capAssumed(ctx)
@@ -78,7 +79,14 @@ function reserve(ctx: RequestContext, terms: Terms, inputTokens: number): void {
   ctx.demand = capByCost(ctx, terms, demand)
   const charges = requestCharges(ctx)
   if (charges.length === 0) return
-  const result = ctx.dataPlane.gate.reserve(charges, ctx.demand)
+  const asked = ctx.demand
+  const take = (): ReserveResult => ctx.dataPlane.gate.reserve(charges, asked)
+  const result = take()
+  if (result.ok || !isHeldByOthers(result.refusal)) return keep(ctx, charges, result)
+  return awaitRoom(ctx, result, take).then((last) => keep(ctx, charges, last))
+}
+
+function keep(ctx: RequestContext, charges: readonly LimitCharge[], result: ReserveResult): void {
   if (!result.ok) throw refuse(ctx, result.refusal)
   ctx.limitIds = charges.map(({ limit }) => limit.id)
   ctx.reservation = result.reservation

@@ -91,7 +91,7 @@ describe('chat envelopes', () => {
     const bad = Buffer.concat([Buffer.from('{"model":"'), Buffer.from([0xff]), Buffer.from('"}')])
     expect(refusal(() => CHAT.readEnvelope(bad, 64)).code).toBe('malformed_json')
     const wide = Array.from({ length: 1001 }, (_, i) => `"k${i}":0`).join()
-    expect(refusal(() => read(`{"model":"m",${MESSAGES},${wide}}`)).code).toBe('invalid_request')
+    expect(refusal(() => read(`{"model":"m",${MESSAGES},${wide}}`)).code).toBe('malformed_json')
   })
 
   it('keeps to the depth that is configured', () => {

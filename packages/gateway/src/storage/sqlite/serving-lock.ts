@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { StoreError } from '../../errors/store-error.ts'
@@ -19,7 +19,9 @@ const HELD = new Set<DatabaseSync>()
 export async function lockForServing(directory: string): Promise<ServingLock> {
   await prepareStoreDirectory(directory)
   const pidPath = join(directory, 'serving.pid')
-  const database = new DatabaseSync(join(directory, 'serving.lock'), { timeout: 0 })
+  const lockPath = join(directory, 'serving.lock')
+  closeSync(openSync(lockPath, 'a', 0o600))
+  const database = new DatabaseSync(lockPath, { timeout: 0 })
   try {
     database.exec('BEGIN EXCLUSIVE')
   } catch (thrown) {
