@@ -8,6 +8,10 @@ function scan(text: string) {
   return scanJsonObject(Buffer.from(text), OPTIONS)
 }
 
+function wide(count: number): string {
+  return `{${Array.from({ length: count }, (_, i) => `"k${i}":0`).join()}}`
+}
+
 describe('scanJsonObject', () => {
   it('notes where each top-level value stands', () => {
     const text = ' {"a" : 1.5e3 , "b":[{"c":null}],"é":"\\"x"} '
@@ -64,8 +68,6 @@ describe('scanJsonObject', () => {
   })
 
   it('bounds the members whose names must be looked up', () => {
-    const wide = (count: number) =>
-      `{${Array.from({ length: count }, (_, i) => `"k${i}":0`).join()}}`
     expect(() => scan(wide(1000))).not.toThrow()
     expect(() => scan(wide(1001))).toThrow('more members than are accepted')
     expect(() => scan(`{"x":${wide(100_000)}}`)).not.toThrow()

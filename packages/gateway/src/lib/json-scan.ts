@@ -235,13 +235,13 @@ class Scanner {
   }
 
   private string(): void {
-    const { bytes } = this
+    const { bytes, end } = this
     let at = this.at + 1
     for (;;) {
-      while (STRING_STOP[bytes[at] ?? 0] === 0) at++
+      while (at < end && STRING_STOP[bytes[at] ?? 0] === 0) at++
       const byte = bytes[at]
-      if (at >= this.end) {
-        this.at = this.end
+      if (at >= end) {
+        this.at = end
         throw this.error('the text ends inside a string')
       }
       if (byte === QUOTE) {
@@ -347,8 +347,12 @@ class Scanner {
 
   private isWatchedKey(start: number, end: number): boolean {
     const member = this.watch?.member ?? ''
-    if (end - start !== member.length + 2 && !this.hasEscape(start, end)) return false
-    return this.decodeKey(start, end) === member
+    if (this.hasEscape(start, end)) return this.decodeKey(start, end) === member
+    if (end - start !== member.length + 2) return false
+    for (let i = 0; i < member.length; i++) {
+      if (this.bytes[start + 1 + i] !== member.charCodeAt(i)) return false
+    }
+    return true
   }
 
   private hasEscape(start: number, end: number): boolean {
@@ -378,7 +382,7 @@ class Scanner {
 
   private skipSpace(): void {
     const { bytes } = this
-    while (SPACE[bytes[this.at] ?? 0] === 1 && this.at < this.end) this.at++
+    while (this.at < this.end && SPACE[bytes[this.at] ?? 0] === 1) this.at++
   }
 
   /** The byte at hand; 0 at the end, which no rule accepts. */
