@@ -40,19 +40,23 @@ const folders: string[] = []
 
 async function main(): Promise<void> {
   const upstream = await startScript('mock-upstream.ts', [])
-  const relay = await startScript('bare-relay.ts', [String(upstream.port)])
-  const subjects: Subject[] = [
-    { name: 'bare relay', ...relay, key: 'none' },
-    await startTollgate('everything off', upstream.port, OFF),
-    await startTollgate('auth, four limits, ledger', upstream.port, ON),
-  ]
+  // On processes of their own: load leaves a heap that hides what idle streams take, and the other way round.
+  if (!quick) await idleStreams(await startSubjects(upstream.port))
+  const subjects = await startSubjects(upstream.port)
   const direct: Subject = { name: 'direct', ...upstream, key: 'none' }
-  // First, while the heaps are small: afterwards the memory of earlier load would hide it.
-  if (!quick) await idleStreams(subjects)
   await throughput('JSON, 4 KB body, 32 connections', subjects, BODY)
   await throughput('stream of 50 events, 32 connections', subjects, STREAM_BODY)
   await latency('latency at half load (JSON)', subjects, BODY)
   await firstByte([direct, ...subjects])
+}
+
+async function startSubjects(upstreamPort: number): Promise<readonly Subject[]> {
+  const relay = await startScript('bare-relay.ts', [String(upstreamPort)])
+  return [
+    { name: 'bare relay', ...relay, key: 'none' },
+    await startTollgate('everything off', upstreamPort, OFF),
+    await startTollgate('auth, four limits, ledger', upstreamPort, ON),
+  ]
 }
 
 /** Nothing that Tollgate could do for a request is done. */
