@@ -158,7 +158,7 @@ describe('an upstream that fails before its answer', () => {
       complete: false,
       // An answer that had begun was paid for: its input counts, at the price that this model lacks.
       ...(what.endsWith('in its body') || what.startsWith('cuts')
-        ? { costNanoUsd: null, estimated: true, usage: { inputTokens: expect.any(Number) } }
+        ? { costNanoUsd: null, estimated: true }
         : { costNanoUsd: 0, estimated: false }),
     })
     expect(harness.records[0]?.attempts).toMatchObject([{ errorClass: code }])

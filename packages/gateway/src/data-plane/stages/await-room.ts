@@ -3,7 +3,7 @@ import { GatewayError } from '../../errors/gateway-error.ts'
 import type { RequestContext } from '../pipeline/request-context.ts'
 
 /** How long a request waits for what others hold but will mostly give back. Milliseconds. */
-const MAX_WAIT_MS = 15_000
+const MAX_WAIT_MS = 10_000
 const RETRY_MS = 20
 /** Beyond this many waiting requests, the next one is refused at once. */
 const MAX_WAITING = 200
