@@ -13,6 +13,14 @@ export type InputParts = {
   readonly mediaTokens: number
 }
 
+/** A text that a policy puts into every request, in the protocol's own place for its role. */
+export type Prompt = {
+  readonly role: 'system' | 'developer' | 'user' | 'assistant'
+  readonly content: string
+  /** Before or behind what the client wrote in that place. */
+  readonly position: 'start' | 'end'
+}
+
 /** What the gateway reads of a whole (not streamed) answer. */
 export type AnswerFacts = {
   readonly usage: Usage
@@ -54,6 +62,13 @@ export type ErrorReply = {
   readonly body: string
 }
 
+/** Throws `invalid_request` when what stands in the place is neither absent nor of a known form. */
+export type AddPrompts = (
+  body: Buffer,
+  envelope: Envelope,
+  prompts: readonly Prompt[],
+) => readonly ByteEdit[]
+
 /** One endpoint in one protocol: how it is asked for, read, edited and watched. */
 export type ProtocolEndpoint = {
   readonly endpoint: Endpoint
@@ -74,6 +89,8 @@ export type ProtocolEndpoint = {
   renameModel(envelope: Envelope, model: string): ByteEdit
   /** Puts an output cap on the request, by the member that the provider knows (null: the protocol's own). */
   capOutput(envelope: Envelope, tokens: number, member: string | null): readonly ByteEdit[]
+  /** Puts prompts into the request; every byte that the client wrote stays. Null: this endpoint takes none. */
+  readonly addPrompts: AddPrompts | null
   /** Asks the provider to report usage at the end of a stream; null when it does so unasked, or was asked already. */
   askForUsage(body: Buffer, envelope: Envelope): ByteEdit | null
   /** Null when the body is not an answer of this endpoint. */

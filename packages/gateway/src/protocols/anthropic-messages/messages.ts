@@ -15,6 +15,7 @@ import {
   readOutputCap,
   ROLE_WATCH,
 } from '../read-body.ts'
+import { addPrompts } from './add-prompts.ts'
 import { readMessagesInput } from './input.ts'
 import { MessagesTap } from './messages-tap.ts'
 import { readUsage } from './usage.ts'
@@ -37,6 +38,7 @@ export const MESSAGES: ProtocolEndpoint = {
   readInput: readMessagesInput,
   renameModel,
   capOutput: (envelope, tokens) => capOutput(envelope, 'max_tokens', tokens),
+  addPrompts,
   askForUsage: () => null,
   readAnswer,
   startTap: () => new MessagesTap(),

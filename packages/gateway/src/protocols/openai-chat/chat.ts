@@ -3,6 +3,7 @@ import type { AnswerFacts, ProtocolEndpoint } from '../../contracts/protocol.ts'
 import { isRecord } from '../../lib/is-record.ts'
 import { scanJsonObject } from '../../lib/json-scan.ts'
 import { boundTextInput } from '../bound-text-input.ts'
+import { addMessages } from '../add-messages.ts'
 import { addMember, capOutput, renameModel } from '../edits.ts'
 import { parseAnswer, textOrNull } from '../read-answer.ts'
 import {
@@ -50,6 +51,7 @@ export const CHAT: ProtocolEndpoint = {
   readInput: readChatInput,
   renameModel,
   capOutput: (envelope, tokens, member) => capOutput(envelope, member ?? 'max_tokens', tokens),
+  addPrompts: addMessages,
   askForUsage,
   readAnswer,
   startTap: (options) => new ChatTap(options),

@@ -21,6 +21,7 @@ export const EMBEDDINGS: ProtocolEndpoint = {
   readInput,
   renameModel,
   capOutput: () => [],
+  addPrompts: null,
   askForUsage: () => null,
   readAnswer,
   startTap: (options) => new ChatTap(options),
