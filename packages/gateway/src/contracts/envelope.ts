@@ -7,8 +7,8 @@ export type ByteEdit = Span & { readonly text: string }
 /** What the gateway needs to know of a request body. Everything else passes by unread. */
 export type Envelope = {
   readonly model: string
-  /** The JSON string of the model, quotes included. */
-  readonly modelSpan: Span
+  /** The JSON string of the model, quotes included; null when the path names the model. */
+  readonly modelSpan: Span | null
   readonly stream: boolean
   /** The client's own cap on one answer; null when it gave none. Tokens. */
   readonly maxOutputTokens: number | null

@@ -1,4 +1,5 @@
 import type { GatewayError } from '../errors/gateway-error.ts'
+import type { Dialect } from './dialect.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { ByteEdit, Envelope } from './envelope.ts'
 import type { LimitState } from './limit.ts'
@@ -73,20 +74,33 @@ export type AddPrompts = (
 export type ProtocolEndpoint = {
   readonly endpoint: Endpoint
   readonly method: 'POST'
-  /** What clients post to, and (from the version on) what is appended to a provider's base URL. */
+  /**
+   * What clients post to, and (from the version on) what is appended to a provider's base URL. `{model}` stands for a model
+   * name, which may hold slashes, encoded or not.
+   */
   readonly path: string
+  /** What the upstream's URL needs besides, such as `?alt=sse`; empty when nothing. */
+  readonly query: string
   readonly streams: boolean
   /** Whole documents travel inside the body, so that the larger body cap applies. */
   readonly carriesDocuments: boolean
   /** False for endpoints that spend nothing, such as token counting. */
   readonly billed: boolean
-  /** Throws `malformed_json` or `invalid_request`. `maxDepth`: the deepest nesting that is read. Hot. */
-  readEnvelope(body: Buffer, maxDepth: number): Envelope
+  /** A target that speaks another protocol may answer: requests are conversations, so the protocol's dialect reads them. */
+  readonly translated: boolean
+  /** How an upstream's stream is framed. */
+  readonly framing: 'sse' | 'aws-event-stream'
+  /**
+   * Throws `malformed_json` or `invalid_request`. `maxDepth`: the deepest nesting that is read. `pathModel`: the model of
+   * a path with `{model}`. Hot.
+   */
+  readEnvelope(body: Buffer, maxDepth: number, pathModel?: string): Envelope
   /** An upper bound of the input tokens from the size alone; null when the request may hold media. Hot. */
   boundInput(body: Buffer): number | null
   /** Every text of the request that the model will read. */
   readInput(envelope: Envelope): InputParts
-  renameModel(envelope: Envelope, model: string): ByteEdit
+  /** Null when the model's name is not in the body. */
+  renameModel(envelope: Envelope, model: string): ByteEdit | null
   /** Puts an output cap on the request, by the member that the provider knows (null: the protocol's own). */
   capOutput(envelope: Envelope, tokens: number, member: string | null): readonly ByteEdit[]
   /** Puts prompts into the request; every byte that the client wrote stays. Null: this endpoint takes none. */
@@ -103,6 +117,8 @@ export type ProtocolEndpoint = {
 export type Protocol = {
   readonly id: string
   readonly endpoints: readonly ProtocolEndpoint[]
+  /** How this protocol is translated; null: it is only passed on. */
+  readonly dialect: Dialect | null
   /** Headers that only clients of this protocol send; they choose the shape on paths that protocols share. */
   readonly marks: readonly string[]
   /** Headers of the request that this protocol's clients send and its providers understand: exact names or `prefix*`. */

@@ -6,6 +6,7 @@ export const CODES = {
   invalid_request: { status: 400, kind: 'invalid_request', tryNext: false },
   malformed_json: { status: 400, kind: 'invalid_request', tryNext: false },
   protocol_not_served: { status: 400, kind: 'invalid_request', tryNext: false },
+  not_translatable: { status: 400, kind: 'invalid_request', tryNext: true },
   request_exceeds_limit: { status: 400, kind: 'invalid_request', tryNext: false },
   malformed_http: { status: 400, kind: 'invalid_request', tryNext: false },
   invalid_api_key: { status: 401, kind: 'authentication', tryNext: false },

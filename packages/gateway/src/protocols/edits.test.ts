@@ -70,8 +70,9 @@ describe.each<[string, ProtocolEndpoint]>([
         const text = written(pieces, space)
         const body = Buffer.from(text)
         const envelope = endpoint.readEnvelope(body, 64)
+        const rename = endpoint.renameModel(envelope, 'other/"model"')
         const edited = applyEdits(body, [
-          endpoint.renameModel(envelope, 'other/"model"'),
+          ...(rename === null ? [] : [rename]),
           ...endpoint.capOutput(envelope, 7, null),
         ])
         const wanted = pieces.map(([name, value]): Piece => {

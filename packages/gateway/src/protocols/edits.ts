@@ -1,8 +1,8 @@
 import type { ByteEdit, Envelope } from '../contracts/envelope.ts'
 
 /** Puts the upstream's own model name in place of the public one. */
-export function renameModel(envelope: Envelope, model: string): ByteEdit {
-  return { ...envelope.modelSpan, text: JSON.stringify(model) }
+export function renameModel(envelope: Envelope, model: string): ByteEdit | null {
+  return envelope.modelSpan === null ? null : { ...envelope.modelSpan, text: JSON.stringify(model) }
 }
 
 /** Adds a member behind the last one, so that the prefix of the body stays as the client wrote it. */

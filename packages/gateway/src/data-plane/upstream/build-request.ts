@@ -18,7 +18,9 @@ export function buildRequest(ctx: RequestContext, target: TargetPlan): BuiltRequ
   const { endpoint, head } = ctx
   const envelope = known(ctx.envelope, 'envelope')
   const edits: ByteEdit[] = [...(stripRouting(ctx.body, envelope) ?? [])]
-  if (target.model !== envelope.model) edits.push(endpoint.renameModel(envelope, target.model))
+  const rename =
+    target.model === envelope.model ? null : endpoint.renameModel(envelope, target.model)
+  if (rename !== null) edits.push(rename)
   if (ctx.outputCap !== null) {
     edits.push(...endpoint.capOutput(envelope, ctx.outputCap, target.provider.outputCapMember))
   }

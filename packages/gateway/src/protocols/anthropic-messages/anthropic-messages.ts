@@ -7,6 +7,7 @@ import { COUNT_TOKENS, MESSAGES } from './messages.ts'
 export const ANTHROPIC_MESSAGES: Protocol = {
   id: 'anthropic-messages',
   endpoints: [MESSAGES, COUNT_TOKENS],
+  dialect: null,
   marks: ['anthropic-version', 'anthropic-beta'],
   forwardedHeaders: ['anthropic-*', 'x-stainless-*', 'x-claude-code-*', 'x-app'],
   renderError,

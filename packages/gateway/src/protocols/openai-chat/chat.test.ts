@@ -34,7 +34,8 @@ describe('chat envelopes', () => {
       streamUsage: false,
       sizeBytes: text.length,
     })
-    expect(text.slice(envelope.modelSpan.start, envelope.modelSpan.end)).toBe('"m"')
+    const span = envelope.modelSpan
+    expect(text.slice(span?.start, span?.end)).toBe('"m"')
     expect(text.slice(envelope.membersEndAt)).toBe(' }\n')
   })
 

@@ -8,6 +8,7 @@ import { limitHeaders } from './limit-headers.ts'
 export const OPENAI_CHAT: Protocol = {
   id: 'openai-chat',
   endpoints: [CHAT, EMBEDDINGS],
+  dialect: null,
   marks: [],
   forwardedHeaders: [
     'openai-*',
