@@ -28,6 +28,11 @@ export type Conversation = {
   readonly serviceTier: string | null
   /** A key by which the provider finds a cached prefix again (`prompt_cache_key`). */
   readonly cacheKey: string | null
+  /**
+   * A note of the client's dialect to itself, for the words of its answer: an older form of the protocol, say. Other
+   * dialects leave it alone.
+   */
+  readonly clientMark?: string
 }
 
 /** `system`: an instruction in the middle of a conversation. */
@@ -144,7 +149,12 @@ export type Tool = {
   readonly schema: Readonly<Record<string, unknown>> | null
   readonly strict: boolean | null
   readonly cache: CacheHint | null
+  /** What the text of a custom tool must match; absent: any text. */
+  readonly grammar?: Grammar
 }
+
+/** `syntax`: `lark` or `regex`. */
+export type Grammar = { readonly syntax: string; readonly definition: string }
 
 export type ToolChoice =
   | { readonly kind: 'auto' }

@@ -3,6 +3,7 @@ import type {
   Conversation,
   ConversationAnswer,
   ConversationEvent,
+  Grammar,
   Tool,
 } from '../../contracts/conversation.ts'
 import { isRecord } from '../../lib/is-record.ts'
@@ -74,9 +75,22 @@ export class CustomTools {
 }
 
 function wrapTool(tool: Tool): Tool {
-  return tool.kind === 'custom'
-    ? { ...tool, kind: 'function', schema: WRAPPED_SCHEMA, strict: null }
-    : tool
+  if (tool.kind !== 'custom') return tool
+  const { name, description, cache, grammar } = tool
+  return {
+    kind: 'function',
+    name,
+    description: grammar === undefined ? description : describeGrammar(description, grammar),
+    schema: WRAPPED_SCHEMA,
+    strict: null,
+    cache,
+  }
+}
+
+/** Nothing enforces the grammar at such a target, so the model is told of it. */
+function describeGrammar(description: string | null, { syntax, definition }: Grammar): string {
+  const rule = `The text must match this ${syntax} grammar:\n${definition}`
+  return description === null ? rule : `${description}\n\n${rule}`
 }
 
 function wrapCall(block: Block): Block {
