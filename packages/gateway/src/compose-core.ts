@@ -174,9 +174,9 @@ function previousHashKeys(config: GatewayConfig): readonly string[] {
 }
 
 function credentialsOf(plan: GatewayPlan): readonly string[] {
-  return [...plan.providers.values()]
-    .map(({ credential }) => credential)
-    .filter((credential) => credential !== null)
+  const own = [...plan.providers.values()].map(({ credential }) => credential)
+  const allowed = [...plan.policies.operator.credentials.values()].map(({ value }) => value)
+  return [...own, ...allowed].filter((credential) => credential !== null)
 }
 
 /** Keys that the file declared and does not any more are gone at once. */

@@ -24,6 +24,7 @@ import { parseDurationMs } from './lib/duration.ts'
 import { accessLogSink } from './observe/access-log.ts'
 import { createLogger, type RootLogger } from './observe/log.ts'
 import { createRecorder } from './observe/recorder.ts'
+import { createRotationWatch } from './observe/rotation-watch.ts'
 import { requestEventSink } from './observe/request-events.ts'
 import { createStats, restoreStats, type Stats } from './observe/stats.ts'
 import { type Sandbox, startSandbox } from './providers/sandbox/sandbox.ts'
@@ -54,6 +55,8 @@ export type RunningServer = {
 
 const MEMO_BYTES = 32 * 1024 * 1024
 const TOUCH_EVERY_MS = 5000
+/** How late a due rotation may be told. */
+const ROTATIONS_EVERY_MS = 1000
 const PRUNE_EVERY_MS = 3_600_000
 /** Between two tokens of the sandbox: visible as a stream, and quick. */
 const SANDBOX_TOKEN_MS = 2
@@ -235,6 +238,17 @@ function startBackground(core: Core, parts: DataPlaneParts, control: Control): (
     () => attempt('noting last use', () => core.store.keys.touch(core.keyRing.takeTouched())),
     TOUCH_EVERY_MS,
   )
+  const dueForRotation = createRotationWatch()
+  const tellRotations = (): void => {
+    for (const { key, dueAtMs } of dueForRotation(core.keyRing.list(), Date.now())) {
+      const dueAt = new Date(dueAtMs).toISOString()
+      const data = { key_id: key.id, key_name: key.name, due_at: dueAt }
+      core.events.emit('key.rotation_due', data)
+      log.warn(data, 'a key is due for rotation')
+    }
+  }
+  tellRotations()
+  const rotations = setInterval(tellRotations, ROTATIONS_EVERY_MS)
   const prune = setInterval(() => attempt('pruning', () => pruneRecords(core)), PRUNE_EVERY_MS)
   attempt('pruning', () => pruneRecords(core))
   attempt('restoring statistics', () => restoreStats(stats, core.store.records, Date.now()))
@@ -243,6 +257,7 @@ function startBackground(core: Core, parts: DataPlaneParts, control: Control): (
     stopWatching()
     process.off('SIGHUP', reloadQuietly)
     clearInterval(touch)
+    clearInterval(rotations)
     clearInterval(prune)
   }
 }

@@ -11,6 +11,7 @@ export function keyTable(keys: readonly KeyView[]): string {
     { title: 'subject', value: subjectText },
     { title: 'policies', value: ({ policies }) => policies.join(',') },
     { title: 'expires', value: ({ expires_at: at }) => at },
+    { title: 'rotation', value: rotationText },
     { title: 'last used', value: ({ last_used_at: at }) => at },
   ])
 }
@@ -30,7 +31,14 @@ export function keyFacts(key: KeyView): string {
     ['created', key.created_at],
     ['last used', key.last_used_at],
     ['rotate every', key.rotate_every],
+    ['rotation due', rotationText(key)],
   ])
+}
+
+/** When it is due; said so when that is over. */
+function rotationText({ rotation_due_at: at }: KeyView): string | null {
+  if (at === null) return null
+  return Date.parse(at) <= Date.now() ? `overdue since ${at}` : at
 }
 
 function subjectText({ subject }: KeyView): string {

@@ -84,6 +84,7 @@ function listCommand(deps: CliDeps): Command {
         'active',
         'disabled',
         'expired',
+        'overdue',
         'revoked',
       ]),
     )

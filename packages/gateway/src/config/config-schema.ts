@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import type {
   AdminConfig,
+  AllowedCredentialConfig,
   GatewayConfig,
   KeysConfig,
   ServerConfig,
@@ -8,7 +9,7 @@ import type {
   VirtualKeyConfig,
 } from './gateway-config.ts'
 import { policySchema } from './policy-schema.ts'
-import { modelName, modelSchema, providerSchema } from './provider-schema.ts'
+import { modelSchema, providerSchema } from './provider-schema.ts'
 import {
   cidrText,
   durationText,
@@ -16,10 +17,17 @@ import {
   entryName,
   looseObject,
   metadataMap,
+  modelName,
   printableText,
   sizeValue,
 } from './schema-parts.ts'
-import { resolveSecret, secretReferenceProblem, type Secret, type SecretSources } from './secret.ts'
+import {
+  NO_SECRET,
+  resolveSecret,
+  secretReferenceProblem,
+  type Secret,
+  type SecretSources,
+} from './secret.ts'
 import { checkedText, NOT_AVAILABLE, parsedText, strict, unavailable } from './validate.ts'
 import { parseTimestampMs } from '../lib/duration.ts'
 
@@ -57,6 +65,11 @@ export function configSchema(sources: SecretSources): z.ZodType<ParsedConfig> {
     policy: policySchema.default({}),
     policies: z.record(entryName, policySchema).default({}),
     teams: z.record(printableText, teamSchema).default({}),
+    credentials: section({ allowed: z.array(allowedCredential(secret)).default([]) }),
+    custom_upstreams: section({
+      enabled: z.boolean().default(false),
+      allow_private: z.boolean().default(false),
+    }),
     virtual_keys: z.array(virtualKeySchema).default([]).superRefine(checkKeyNames),
     routing: unavailable(looseObject),
     aliases: unavailable(looseObject),
@@ -96,6 +109,17 @@ function secretSchema(sources: SecretSources): z.ZodType<Secret> {
       ctx.addIssue({ code: 'custom', message, params: { secret: true } })
       return z.NEVER
     })
+}
+
+/** Alone, or with the providers that may see it. */
+function allowedCredential(secret: z.ZodType<Secret>): z.ZodType<AllowedCredentialConfig> {
+  const named = secret.refine(({ reference }) => reference !== NO_SECRET, {
+    error: 'must be a secret: env:NAME or file:path',
+  })
+  return z.union([
+    named.transform((credential) => ({ credential })),
+    strict({ credential: named, providers: z.exactOptional(z.array(entryName).min(1)) }),
+  ])
 }
 
 const port = z.int().min(0).max(65_535)

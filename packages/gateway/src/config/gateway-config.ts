@@ -1,5 +1,5 @@
 import type { FailureClass } from '../contracts/provider.ts'
-import type { PolicyConfig } from './policy-config.ts'
+import type { PolicyConfig, TimeoutsConfig } from './policy-config.ts'
 import type { Secret } from './secret.ts'
 
 /**
@@ -33,6 +33,15 @@ export type GatewayConfig = {
   readonly policies: Readonly<Record<string, PolicyConfig>>
   readonly teams: Readonly<Record<string, TeamConfig>>
   readonly virtual_keys: readonly VirtualKeyConfig[]
+  readonly credentials: { readonly allowed: readonly AllowedCredentialConfig[] }
+  readonly custom_upstreams: { readonly enabled: boolean; readonly allow_private: boolean }
+}
+
+/** A credential that policies may name. */
+export type AllowedCredentialConfig = {
+  readonly credential: Secret
+  /** Where it may be sent; absent: to the provider for which the policy names it. */
+  readonly providers?: readonly string[]
 }
 
 export type ServerConfig = {
@@ -66,13 +75,6 @@ export type AuthConfig = {
   readonly kind: 'bearer' | 'header' | 'query' | 'none'
   /** Of the header or the query parameter. */
   readonly name?: string
-}
-
-export type TimeoutsConfig = {
-  readonly connect?: string
-  readonly first_byte?: string
-  readonly idle?: string
-  readonly total?: string
 }
 
 /** Everything absent comes from the catalogue entry of the same name (or of `extends`). */

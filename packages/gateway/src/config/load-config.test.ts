@@ -120,6 +120,8 @@ describe('loadConfig', () => {
       policies: {},
       teams: {},
       virtual_keys: [],
+      credentials: { allowed: [] },
+      custom_upstreams: { enabled: false, allow_private: false },
     })
     expect(redactConfig(load('server:\npolicy:\n').config)['policy']).toEqual({})
   })
@@ -244,7 +246,42 @@ describe('loadConfig', () => {
     ],
     ['policy: { max_tokens: 0 }', 'policy.max_tokens', 1, 'must be at least 1'],
     ['policy: { rules: [x] }', 'policy.rules', 1, 'not available in this version'],
-    ['policy: { base_key_env: X }', 'policy.base_key_env', 1, 'not available in this version'],
+    ['policy: { rules: [x] }', 'policy.rules', 1, 'not available in this version'],
+    ['policy: { credential: vault:x }', 'policy.credential', 1, 'vault: is not available in this'],
+    ['policy: { credential: keychain:x }', 'policy.credential', 1, 'keychain: is not available'],
+    ['policy: { credential: none }', 'policy.credential', 1, 'must be env:NAME or file:path'],
+    ['policy: { credential: sk-123 }', 'policy.credential', 1, 'is not a secret reference'],
+    [
+      'policy: { base_key_env: a-b }',
+      'policy.base_key_env',
+      1,
+      'the name of an environment variable',
+    ],
+    [
+      'policy: { credential: "env:A", base_key_env: A }',
+      'policy.base_key_env',
+      1,
+      'says the same as credential',
+    ],
+    ['policy: { upstream_url: ftp://x }', 'policy.upstream_url', 1, 'must start with http'],
+    ['policy: { upstream_url: "http://{a}/" }', 'policy.upstream_url', 1, 'no placeholder'],
+    [
+      'policy: { prompts: [{ role: tool, content: x }] }',
+      'policy.prompts[0].role',
+      1,
+      'one of: system',
+    ],
+    ['policy: { prompts: [{ role: system }] }', 'policy.prompts[0].content', 1, 'is required'],
+    ['policy: { timeout: 0 }', 'policy.timeout', 1, 'must be at least 1'],
+    ['policy: { timeout: { first: 1s } }', 'policy.timeout.first', 1, 'unknown key "first"'],
+    ['policy: { timeout: 5, routing: { timeout: 6 } }', 'policy.routing.timeout', 1, 'the same as'],
+    ['policy: { retry: { max_retries: 11 } }', 'policy.retry.max_retries', 1, 'at most 10'],
+    ['policy: { retry: { retry_on: [200] } }', 'policy.retry.retry_on[0]', 1, 'at least 400'],
+    ['policy: { routing: { mode: fast } }', 'policy.routing.mode', 1, 'not available in this'],
+    ['policy: { routing: { hedge: true } }', 'policy.routing.hedge', 1, 'not available in this'],
+    ['policy: { memory: { enabled: true } }', 'policy.memory', 1, 'not available in this version'],
+    ['credentials: { allowed: [none] }', 'credentials.allowed[0]', 1, 'must be a secret'],
+    ['credentials: { allowed: [sk-1] }', 'credentials.allowed[0]', 1, 'is not a secret reference'],
     [
       'policy: { rate_limit: { rules: [{ window: 1m }] } }',
       'policy.rate_limit.rules[0]',
@@ -477,7 +514,7 @@ describe('half-written files', () => {
       const text = WHOLE.slice(0, Math.floor((i / 1_000) * WHOLE.length))
       const problems = problemsOf(() => {
         const { config } = load(text, {}, 'prefix.yaml')
-        expect(Object.keys(config)).toHaveLength(14)
+        expect(Object.keys(config)).toHaveLength(16)
         for (const name of Object.keys(config.providers)) expect(text).toContain(name)
         expect(config.policy.limits?.every((limit) => limit.unit !== undefined) ?? true).toBe(true)
         loaded++

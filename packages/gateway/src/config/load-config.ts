@@ -98,6 +98,8 @@ const SECTIONS: readonly string[] = [
   'policies',
   'teams',
   'virtual_keys',
+  'credentials',
+  'custom_upstreams',
   'routing',
   'aliases',
   'cache',
@@ -217,15 +219,18 @@ function defaultHashKey(dir: string, context: ParseContext): string {
 }
 
 function missingSecrets(config: ParsedConfig): LoadedConfig['missingSecrets'] {
-  return Object.entries(config.providers).flatMap(([name, provider]) =>
-    provider.credential?.missing === true
-      ? [
-          {
-            path: formatPath(['providers', name, 'credential']),
-            reference: provider.credential.reference,
-          },
-        ]
-      : [],
+  const named = [
+    ...Object.entries(config.providers).map(([name, { credential }]) => ({
+      path: formatPath(['providers', name, 'credential']),
+      credential,
+    })),
+    ...config.credentials.allowed.map(({ credential }, index) => ({
+      path: formatPath(['credentials', 'allowed', index]),
+      credential,
+    })),
+  ]
+  return named.flatMap(({ path, credential }) =>
+    credential?.missing === true ? [{ path, reference: credential.reference }] : [],
   )
 }
 

@@ -1,4 +1,5 @@
 import type { LimitUnit } from '../contracts/limit.ts'
+import type { Prompt } from '../contracts/protocol.ts'
 
 /** One pattern or several: exact, glob (`*`, `?`) or `re:` (RE2, anchored). */
 export type NameList = string | readonly string[]
@@ -54,18 +55,54 @@ export type RateRuleConfig = {
   readonly strategy?: 'sliding' | 'fixed'
 }
 
-/** What a provider entry may say, and what every policy may say. */
-export type PolicyFields = LimitShorthands & {
-  readonly models?: NameList | { readonly allow?: NameList; readonly deny?: NameList }
-  readonly endpoints?: readonly string[]
-  readonly limits?: readonly LimitConfig[]
-  readonly max_output_tokens?: number
-  readonly max_input_tokens?: number
-  /** US dollars. */
-  readonly max_cost_per_request?: number
-  readonly unpriced?: 'deny' | 'allow'
-  readonly metadata?: Readonly<Record<string, string>>
+/** Durations as text. */
+export type TimeoutsConfig = {
+  readonly connect?: string
+  readonly first_byte?: string
+  readonly idle?: string
+  readonly total?: string
 }
+
+export type PromptConfig = {
+  readonly role: Prompt['role']
+  readonly content: string
+  /** Absent: `start`. */
+  readonly position?: Prompt['position']
+}
+
+export type RetryConfig = {
+  /** How often one target is asked again. */
+  readonly max_retries?: number
+  /** Public model names, in order. */
+  readonly fallbacks?: readonly string[]
+  readonly retry_on?: readonly number[]
+}
+
+/** How a request reaches its provider: in a policy and in each of its provider entries. */
+export type UpstreamFields = {
+  /** A reference: `env:NAME` or `file:path`. */
+  readonly credential?: string
+  /** Tokenomics: the environment variable that holds the credential. */
+  readonly base_key_env?: string
+  readonly upstream_url?: string
+  readonly prompts?: readonly PromptConfig[]
+  /** Whole seconds (Tokenomics) or a duration, for all of a call; or each part. */
+  readonly timeout?: number | string | TimeoutsConfig
+}
+
+/** What a provider entry may say, and what every policy may say. */
+export type PolicyFields = LimitShorthands &
+  UpstreamFields & {
+    readonly models?: NameList | { readonly allow?: NameList; readonly deny?: NameList }
+    readonly endpoints?: readonly string[]
+    readonly limits?: readonly LimitConfig[]
+    readonly max_output_tokens?: number
+    readonly max_input_tokens?: number
+    /** US dollars. */
+    readonly max_cost_per_request?: number
+    readonly unpriced?: 'deny' | 'allow'
+    readonly metadata?: Readonly<Record<string, string>>
+  }
 
 export type ProviderEntryConfig = PolicyFields & {
   readonly match?: { readonly models?: NameList }
@@ -85,6 +122,14 @@ export type PolicyConfig = PolicyFields & {
   readonly default_provider?: string
   readonly ip_allow?: readonly string[]
   readonly trust_scope_headers?: boolean
+  readonly retry?: RetryConfig
+  readonly routing?: {
+    readonly fallbacks?: readonly string[]
+    readonly retry?: RetryConfig
+    readonly timeout?: UpstreamFields['timeout']
+  }
+  /** A key that is this long overdue for rotation is refused; absent: never. */
+  readonly disable_overdue_after?: string
   /** Fields that later policies may loosen. */
   readonly overridable?: readonly string[]
 }

@@ -7,6 +7,7 @@ import { searchPattern, namePatternProblem } from './name-matcher.ts'
 import type { LimitShorthands, PolicyConfig, ProviderEntryConfig } from './policy-config.ts'
 import {
   cidrText,
+  durationText,
   endpointList,
   entryName,
   looseObject,
@@ -17,6 +18,7 @@ import {
   usdAmount,
   windowText,
 } from './schema-parts.ts'
+import { refuseTwice, retrySchema, routingSchema, upstreamFields } from './upstream-schema.ts'
 import { checkedText, strict, unavailable, validate } from './validate.ts'
 
 /** Fields that a policy may mark `overridable`. Also `limits.ID` for one limit. */
@@ -30,6 +32,8 @@ const OVERRIDABLE_FIELDS = [
   'unpriced',
   'ip_allow',
   'trust_scope_headers',
+  'timeout',
+  'disable_overdue_after',
 ] as const
 
 const positiveUsd = usdAmount.refine((usd) => usd > 0, { error: 'must be more than 0' })
@@ -82,28 +86,18 @@ const fields = {
   metadata: z.exactOptional(metadataMap),
 }
 
-const prompt = strict({
-  role: z.string(),
-  content: z.string(),
-  position: z.exactOptional(z.string()),
-})
-
 /** Known fields of the design that this version cannot honour. Refused, because a rule that does nothing is worse than none. */
 const notBuiltYet = {
-  credential: unavailable(z.string()),
-  base_key_env: unavailable(z.string()),
-  upstream_url: unavailable(z.string()),
-  prompts: unavailable(z.array(prompt)),
   rules: unavailable(z.array(z.union([z.string(), looseObject]))),
-  timeout: unavailable(z.union([z.int(), z.string()])),
 }
 
 const providerEntry: z.ZodType<ProviderEntryConfig> = strict({
   ...fields,
+  ...upstreamFields,
   ...notBuiltYet,
   match: z.exactOptional(strict({ models: z.exactOptional(nameList) })),
   provider: z.exactOptional(entryName),
-})
+}).superRefine(refuseTwice)
 
 const providerList = z.array(providerEntry)
 const providerMap = z
@@ -127,18 +121,21 @@ const overridableField = checkedText((field) => {
 /** A policy, wherever it stands. Unknown fields, negative numbers, unknown units and unparsable windows are errors. */
 export const policySchema: z.ZodType<PolicyConfig> = strict({
   ...fields,
+  ...upstreamFields,
   ...notBuiltYet,
   providers: z.exactOptional(z.union([providerList, providerMap])),
   default_provider: z.exactOptional(entryName),
   ip_allow: z.exactOptional(z.array(cidrText)),
   trust_scope_headers: z.exactOptional(z.boolean()),
   overridable: z.exactOptional(z.array(overridableField)),
-  routing: unavailable(looseObject),
-  retry: unavailable(looseObject),
+  retry: z.exactOptional(retrySchema),
+  routing: z.exactOptional(routingSchema),
+  disable_overdue_after: z.exactOptional(durationText),
   cache: unavailable(looseObject),
   compression: unavailable(looseObject),
   memory: unavailable(looseObject),
 }).superRefine((policy, ctx) => {
+  refuseTwice(policy, ctx)
   for (const { id, index } of repeatedLimitIds(policy)) {
     ctx.addIssue({
       code: 'custom',

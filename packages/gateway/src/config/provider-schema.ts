@@ -7,7 +7,15 @@ import type {
   ProviderConfig,
   TargetConfig,
 } from './gateway-config.ts'
-import { durationText, entryName, positiveInteger, printableText } from './schema-parts.ts'
+import {
+  baseUrl,
+  durationText,
+  entryName,
+  modelName,
+  positiveInteger,
+  printableText,
+  timeoutsObject,
+} from './schema-parts.ts'
 import type { Secret } from './secret.ts'
 import { checkedText, NOT_AVAILABLE, strict } from './validate.ts'
 
@@ -19,21 +27,6 @@ const protocolName = z.enum(PROTOCOLS).superRefine((name, ctx) => {
   if (!SERVED_PROTOCOLS.has(name)) {
     ctx.addIssue({ code: 'custom', message: `${name}: ${NOT_AVAILABLE}` })
   }
-})
-
-const baseUrl = checkedText((text) => {
-  // URL parsers drop or turn these around, so that a host could read otherwise than it looks.
-  if (/[\s\p{Cc}\\]/u.test(text)) return 'must hold no white space, backslash or control character'
-  const filled = text.replace(/\{[a-z_]+\}/g, 'x')
-  if (!URL.canParse(filled))
-    return `"${text}" is no URL: write http://host:port/path or https://host/path`
-  const url = new URL(filled)
-  if (url.protocol !== 'http:' && url.protocol !== 'https:')
-    return 'must start with http:// or https://'
-  if (url.username !== '' || url.password !== '')
-    return 'must hold no user or password: use credential'
-  if (url.search !== '') return 'must hold no query: use query'
-  return url.hash === '' ? null : 'must hold no fragment'
 })
 
 const headerName = checkedText((name) => {
@@ -112,14 +105,7 @@ export function providerSchema(secret: z.ZodType<Secret>): z.ZodType<ProviderCon
     allow_private: z.exactOptional(z.boolean()),
     on_client_abort: z.exactOptional(z.enum(['abort', 'drain'])),
     drain_cap: z.exactOptional(durationText),
-    timeouts: z.exactOptional(
-      strict({
-        connect: z.exactOptional(durationText),
-        first_byte: z.exactOptional(durationText),
-        idle: z.exactOptional(durationText),
-        total: z.exactOptional(durationText),
-      }),
-    ),
+    timeouts: z.exactOptional(timeoutsObject),
   })
   // `openai:` with nothing after it is YAML for null: the catalogue says everything.
   return z.preprocess((value) => (value === null ? {} : value), entry)
@@ -145,11 +131,6 @@ const modelFacts = {
   max_output: z.exactOptional(positiveInteger),
   tokenizer: z.exactOptional(z.enum(['o200k_base', 'cl100k_base'])),
 } satisfies Record<keyof ModelFacts, z.ZodType>
-
-/** A model id as vendors write them; it may hold slashes. */
-export const modelName: z.ZodType<string, string> = checkedText((name) =>
-  /^[^\s\p{Cc}]{1,256}$/u.test(name) ? null : 'must have 1 to 256 characters and no white space',
-)
 
 const targetSchema: z.ZodType<TargetConfig> = strict({
   ...modelFacts,

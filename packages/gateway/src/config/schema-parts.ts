@@ -4,8 +4,8 @@ import { parseCidr } from '../lib/cidr.ts'
 import { scaledInteger } from '../lib/decimal.ts'
 import { parseDurationMs, parseSizeBytes, parseWindow } from '../lib/duration.ts'
 import { namePatternProblem } from './name-matcher.ts'
-import type { NameList } from './policy-config.ts'
-import { checkedText, parsedText } from './validate.ts'
+import type { NameList, TimeoutsConfig } from './policy-config.ts'
+import { checkedText, parsedText, strict } from './validate.ts'
 
 /** Endpoints that this version serves, and those that later ones will: an allow-list may name them already. */
 const KNOWN_ENDPOINTS: readonly string[] = [
@@ -92,6 +92,33 @@ export const entryName: z.ZodType<string, string> = checkedText((name) =>
     ? null
     : `"${name}" is no valid name: letters, digits, ".", "_" and "-", at most 64, first a letter or digit`,
 )
+
+export const timeoutsObject: z.ZodType<TimeoutsConfig> = strict({
+  connect: z.exactOptional(durationText),
+  first_byte: z.exactOptional(durationText),
+  idle: z.exactOptional(durationText),
+  total: z.exactOptional(durationText),
+})
+
+/** A model id as vendors write them; it may hold slashes. */
+export const modelName: z.ZodType<string, string> = checkedText((name) =>
+  /^[^\s\p{Cc}]{1,256}$/u.test(name) ? null : 'must have 1 to 256 characters and no white space',
+)
+
+export const baseUrl: z.ZodType<string, string> = checkedText((text) => {
+  // URL parsers drop or turn these around, so that a host could read otherwise than it looks.
+  if (/[\s\p{Cc}\\]/u.test(text)) return 'must hold no white space, backslash or control character'
+  const filled = text.replace(/\{[a-z_]+\}/g, 'x')
+  if (!URL.canParse(filled))
+    return `"${text}" is no URL: write http://host:port/path or https://host/path`
+  const url = new URL(filled)
+  if (url.protocol !== 'http:' && url.protocol !== 'https:')
+    return 'must start with http:// or https://'
+  if (url.username !== '' || url.password !== '')
+    return 'must hold no user or password: use credential'
+  if (url.search !== '') return 'must hold no query: use query'
+  return url.hash === '' ? null : 'must hold no fragment'
+})
 
 /** Anything: the shape of what a later version brings. */
 export const looseObject: z.ZodType = z.record(z.string(), z.unknown())

@@ -17,6 +17,7 @@ export const EVENT_TYPES = [
   'key.updated',
   'key.rotated',
   'key.revoked',
+  'key.rotation_due',
   'policy.updated',
   'policy.deleted',
   'limit.reset',

@@ -64,7 +64,7 @@ export type ErrorReply = {
 }
 
 /** Throws `invalid_request` when what stands in the place is neither absent nor of a known form. */
-export type AddPrompts = (
+type AddPrompts = (
   body: Buffer,
   envelope: Envelope,
   prompts: readonly Prompt[],

@@ -47,7 +47,7 @@ type SubjectView = {
   readonly user: string | null
 }
 
-export type KeyState = 'active' | 'disabled' | 'expired' | 'revoked'
+export type KeyState = 'active' | 'disabled' | 'expired' | 'overdue' | 'revoked'
 
 export type KeyView = {
   readonly id: string
@@ -71,6 +71,8 @@ export type KeyView = {
   readonly last_used_at: string | null
   readonly rotated_at: string | null
   readonly rotate_every: string | null
+  /** When the key should have a new secret; in the past: it is overdue. */
+  readonly rotation_due_at: string | null
   /** Until when the secret before the last rotation is accepted too; null when it is not. */
   readonly previous_valid_until: string | null
 }

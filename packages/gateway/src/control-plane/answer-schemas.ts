@@ -62,7 +62,7 @@ const keyFields = {
   id: text,
   name: text,
   last4: text,
-  state: z.enum(['active', 'disabled', 'expired', 'revoked']),
+  state: z.enum(['active', 'disabled', 'expired', 'overdue', 'revoked']),
   owner: z.enum(['api', 'file']),
   expires_at: maybeTime,
   enabled: z.boolean(),
@@ -83,6 +83,7 @@ const keyFields = {
   last_used_at: maybeTime,
   rotated_at: maybeTime,
   rotate_every: maybeText,
+  rotation_due_at: maybeTime,
   previous_valid_until: maybeTime,
 }
 

@@ -94,8 +94,7 @@ export const KEY_ROUTES: readonly AdminRoute[] = [
     body: NO_BODY,
     answer: pageOfSchema(keySchema),
     async handle({ control, query }) {
-      const nowMs = control.clock.wallMs()
-      const found = (await allKeys(control)).filter((key) => matches(key, query, nowMs))
+      const found = (await allKeys(control)).filter((key) => matches(control, key, query))
       const page = pageOf(sortedBy(found, orderOf), orderOf, query)
       return { ...page, items: page.items.map((key) => view(control, key)) }
     },
@@ -127,7 +126,7 @@ export const KEY_ROUTES: readonly AdminRoute[] = [
 
 function view(control: Control, key: KeyRecord): KeyView {
   const owner = isFileKey(control, key.id) ? 'file' : 'api'
-  return keyView(key, owner, control.clock.wallMs())
+  return keyView(control, key, owner)
 }
 
 function withSecret(control: Control, { key, secret }: KeyAndSecret): KeyWithSecret {
@@ -141,11 +140,11 @@ function orderOf(key: KeyRecord): string {
   return `${String(key.createdAtMs).padStart(TIME_DIGITS, '0')}:${key.id}`
 }
 
-function matches(key: KeyRecord, query: KeyQuery, nowMs: number): boolean {
+function matches(control: Control, key: KeyRecord, query: KeyQuery): boolean {
   const { subject } = key
   return (
     (query.name === undefined || key.name.includes(query.name)) &&
-    (query.state === undefined || keyState(key, nowMs) === query.state) &&
+    (query.state === undefined || keyState(control, key) === query.state) &&
     (query.policy === undefined || key.policies.includes(query.policy)) &&
     fits(subject.team, query.team) &&
     fits(subject.rolegroup, query.rolegroup) &&

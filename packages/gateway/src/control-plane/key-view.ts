@@ -1,15 +1,19 @@
 import type { KeyRecord } from '../contracts/key.ts'
 import type { KeyReference, KeyState, KeyView } from './admin-api.ts'
+import { isRefusedAsOverdue } from '../plan/compile-key.ts'
+import { rotationDueAtMs } from '../plan/rotation.ts'
+import type { Control } from './control.ts'
 import { durationText, timeText } from './written-times.ts'
 
 /** A key as the admin API shows it: neither the secret nor its hash. */
-export function keyView(key: KeyRecord, owner: KeyView['owner'], nowMs: number): KeyView {
+export function keyView(control: Control, key: KeyRecord, owner: KeyView['owner']): KeyView {
+  const nowMs = control.clock.wallMs()
   const oldUntilMs = key.previousHashUntilMs
   return {
     id: key.id,
     name: key.name,
     last4: key.last4,
-    state: keyState(key, nowMs),
+    state: keyState(control, key),
     owner,
     expires_at: timeText(key.expiresAtMs),
     enabled: key.enabled,
@@ -25,15 +29,18 @@ export function keyView(key: KeyRecord, owner: KeyView['owner'], nowMs: number):
     last_used_at: timeText(key.lastUsedAtMs),
     rotated_at: timeText(key.rotatedAtMs),
     rotate_every: durationText(key.rotateEveryMs),
+    rotation_due_at: timeText(rotationDueAtMs(key)),
     previous_valid_until: oldUntilMs !== null && oldUntilMs > nowMs ? timeText(oldUntilMs) : null,
   }
 }
 
 /** The gravest reason why a key is refused, or `active`. */
-export function keyState(key: KeyRecord, nowMs: number): KeyState {
+export function keyState(control: Control, key: KeyRecord): KeyState {
+  const nowMs = control.clock.wallMs()
   if (key.revokedAtMs !== null) return 'revoked'
   if (!key.enabled) return 'disabled'
-  return key.expiresAtMs !== null && nowMs >= key.expiresAtMs ? 'expired' : 'active'
+  if (key.expiresAtMs !== null && nowMs >= key.expiresAtMs) return 'expired'
+  return isRefusedAsOverdue(key, control.plan().policies, nowMs) ? 'overdue' : 'active'
 }
 
 export function keyReference({ id, name }: KeyRecord): KeyReference {

@@ -5,6 +5,7 @@ import type { PolicyRecord } from '../contracts/key.ts'
 import { isRecord } from '../lib/is-record.ts'
 import { mergePatch } from '../lib/merge-patch.ts'
 import { mergePolicies } from '../plan/merge-policy.ts'
+import { checkUpstream } from '../plan/route-upstream.ts'
 import type { JsonObject } from './admin-api.ts'
 import { AdminError, configProblems } from './admin-error.ts'
 import { checkPolicyProviders } from './check-policy-providers.ts'
@@ -100,7 +101,8 @@ function checkPolicy(control: Control, name: string, policy: JsonObject): void {
   const parsed = parsePolicy(policy)
   if (!parsed.ok) throw configProblems('invalid_policy', parsed.problems)
   checkPolicyProviders(control, parsed.policy, '')
-  const { global } = control.plan().policies
+  const { global, operator } = control.plan().policies
+  checkUpstream(parsed.policy, operator, '')
   const { conflicts } = mergePolicies([
     { from: 'policy', policy: global },
     { from: name, policy: parsed.policy },

@@ -114,7 +114,7 @@ export const pageQuery: z.ZodType<PageQuery> = strict(page)
 export const keyQuery: z.ZodType<KeyQuery> = strict({
   ...page,
   name: z.exactOptional(filterText),
-  state: z.exactOptional(z.enum(['active', 'disabled', 'expired', 'revoked'])),
+  state: z.exactOptional(z.enum(['active', 'disabled', 'expired', 'overdue', 'revoked'])),
   team: z.exactOptional(filterText),
   rolegroup: z.exactOptional(filterText),
   role: z.exactOptional(filterText),

@@ -1,18 +1,25 @@
 import { formatPath } from '../config/config-error.ts'
+import type { ProviderEntryConfig } from '../config/policy-config.ts'
 import { parsePolicy } from '../config/policy-schema.ts'
 import type { KeyRecord } from '../contracts/key.ts'
 import type { LimitCharge, LimitPlan } from '../contracts/limit.ts'
 import { counterKey } from '../lib/counter-key.ts'
 import { didYouMean } from '../lib/did-you-mean.ts'
 import { compilePolicy, entryMatcher, mergeEntry } from './compile-policy.ts'
-import type { KeyPlan, PolicyLayers, PolicyPlan, ProviderEntryPlan } from './gateway-plan.ts'
-import {
-  mergePolicies,
-  type MergedPolicy,
-  type PolicyConflict,
-  type PolicyLayer,
-} from './merge-policy.ts'
+import type {
+  KeyPlan,
+  OperatorTerms,
+  PolicyLayers,
+  PolicyPlan,
+  ProviderEntryPlan,
+} from './gateway-plan.ts'
+import { mergePolicies, type MergedPolicy } from './merge-policy.ts'
+import { credentialOf } from './merge-upstream.ts'
 import { PlanError } from './plan-error.ts'
+import { compileRetarget } from './retarget.ts'
+import { rotationDueAtMs } from './rotation.ts'
+import { addRouting, NO_ROUTING, type Placed, type Routing } from './route-upstream.ts'
+import { type PolicyConflict, type PolicyLayer, type Sourced, strictest } from './sourced.ts'
 
 /**
  * A key, ready for requests.
@@ -22,19 +29,27 @@ import { PlanError } from './plan-error.ts'
  */
 export function compileKey(record: KeyRecord, layers: PolicyLayers): KeyPlan {
   const merged = mergePolicies(keyLayers(record, layers))
+  const { operator } = layers
+  const routing = routingOf(merged, operator)
   const providerEntries = merged.providers.map((entry): ProviderEntryPlan => {
     const withEntry = mergeEntry(merged, entry)
-    const policy = { ...compilePolicy(withEntry), providerEntries: [] }
+    const own = entryRouting(routing, entry, { merged, operator })
+    const retarget = compileRetarget(withEntry.upstream, own, operator)
+    const policy = { ...compilePolicy(withEntry), retarget, providerEntries: [] }
     return {
       matches: entryMatcher(entry.value),
       provider: entry.value.provider ?? null,
       policy,
+      sharesLimits: Object.keys(entry.value).every((field) => NEUTRAL_FIELDS.has(field)),
       ...termsOf(record, policy),
     }
   })
-  const policy = { ...compilePolicy(merged), providerEntries }
+  checkFallbacks(merged, providerEntries)
+  const retarget = compileRetarget(merged.upstream, routing, operator)
+  const policy = { ...compilePolicy(merged), retarget, providerEntries }
   return {
     record,
+    refusedFromMs: refusedFromMs(record, merged),
     subject: record.subject,
     scopes: record.scopes.length === 0 ? null : new Set(record.scopes),
     policy,
@@ -42,8 +57,86 @@ export function compileKey(record: KeyRecord, layers: PolicyLayers): KeyPlan {
   }
 }
 
+/** Fields of a provider entry that neither limit nor allow anything. */
+const NEUTRAL_FIELDS: ReadonlySet<string> = new Set([
+  'match',
+  'provider',
+  'model',
+  'model_regex',
+  'credential',
+  'base_key_env',
+  'upstream_url',
+  'prompts',
+  'timeout',
+])
+
+function routingOf({ upstream, defaultProvider }: MergedPolicy, operator: OperatorTerms): Routing {
+  return addRouting(NO_ROUTING, {
+    credential: placed(upstream.credential, 'credential'),
+    url: placed(upstream.upstreamUrl, 'upstream_url'),
+    provider: defaultProvider?.value ?? null,
+    operator,
+  })
+}
+
+/** What an entry says of its own provider; what it inherits stays with the provider that it is for. */
+function entryRouting(
+  before: Routing,
+  { value: entry, from }: Sourced<ProviderEntryConfig>,
+  use: { readonly merged: MergedPolicy; readonly operator: OperatorTerms },
+): Routing {
+  const reference = credentialOf(entry)
+  const own = (value: string | undefined, field: string): Placed | null =>
+    value === undefined ? null : placed({ value, from, open: false }, `providers.${field}`)
+  return addRouting(before, {
+    credential: own(reference, 'credential'),
+    url: own(entry.upstream_url, 'upstream_url'),
+    provider: entry.provider ?? use.merged.defaultProvider?.value ?? null,
+    operator: use.operator,
+  })
+}
+
+function placed(one: Sourced<string> | null, field: string): Placed | null {
+  if (one === null) return null
+  return { value: one.value, at: `${one.from === 'key' ? 'policy' : one.from}.${field}` }
+}
+
+/** The limits of a request are those of the model that was asked for. */
+function checkFallbacks(merged: MergedPolicy, entries: readonly ProviderEntryPlan[]): void {
+  for (const name of merged.upstream.fallbacks?.value ?? []) {
+    const entry = entries.find(({ matches }) => matches === null || matches(name))
+    if (entry === undefined || entry.sharesLimits) continue
+    const whose = `the providers entry of ${entry.provider ?? 'any provider'}`
+    const problem = `"${name}" falls under ${whose}, which has limits of its own: not available in this version`
+    throw new PlanError('policy.retry.fallbacks', problem)
+  }
+}
+
+function refusedFromMs(record: KeyRecord, { upstream }: MergedPolicy): number | null {
+  const dueAtMs = rotationDueAtMs(record)
+  const afterMs = strictest(upstream.disableOverdueAfterMs)
+  return dueAtMs === null || afterMs === null ? null : dueAtMs + afterMs
+}
+
+/** Whether its policy refuses the key now because it is overdue for rotation. False too when it cannot be compiled. */
+export function isRefusedAsOverdue(
+  record: KeyRecord,
+  layers: PolicyLayers,
+  nowMs: number,
+): boolean {
+  if (record.rotateEveryMs === null) return false
+  try {
+    const fromMs = refusedFromMs(record, mergePolicies(keyLayers(record, layers)))
+    return fromMs !== null && nowMs >= fromMs
+  } catch (thrown) {
+    if (thrown instanceof PlanError) return false
+    throw thrown
+  }
+}
+
 /** What a new or changed key says that would be looser than what it inherits; empty when all is well. Throws as `compileKey`. */
 export function checkKey(record: KeyRecord, layers: PolicyLayers): readonly PolicyConflict[] {
+  compileKey(record, layers)
   const merged = mergePolicies(keyLayers(record, layers))
   return [merged, ...entriesOf(merged)].flatMap(({ conflicts }) => conflicts).filter(isFirst)
 }

@@ -53,6 +53,8 @@ export function compileTarget(
       maxOutputTokens ?? Math.min(DEFAULT_MAX_OUTPUT_TOKENS, contextTokens ?? Infinity),
     maxOutputAssumed: maxOutputTokens === null,
     tokenizer,
+    prompts: null,
+    fallback: null,
   }
 }
 

@@ -2,6 +2,7 @@ import { formatPath } from '../config/config-error.ts'
 import type { GatewayConfig, ServerConfig } from '../config/gateway-config.ts'
 import type { PolicyConfig } from '../config/policy-config.ts'
 import { parsePolicy } from '../config/policy-schema.ts'
+import { isPrintable } from '../config/schema-parts.ts'
 import type { ModelCatalogue } from '../contracts/catalogue.ts'
 import type { KeyRecord, PolicyRecord } from '../contracts/key.ts'
 import type { ProviderFacts } from '../contracts/provider.ts'
@@ -11,10 +12,18 @@ import { checkKey, compileKey } from './compile-key.ts'
 import { compileModel, type CatalogueOf } from './compile-model.ts'
 import { compileProvider } from './compile-provider.ts'
 import { configKeyRecords } from './config-keys.ts'
-import type { GatewayPlan, PolicyLayers, ProviderPlan, ServerPlan } from './gateway-plan.ts'
+import type {
+  AllowedCredential,
+  GatewayPlan,
+  OperatorTerms,
+  PolicyLayers,
+  ProviderPlan,
+  ServerPlan,
+} from './gateway-plan.ts'
 import { mergePolicies } from './merge-policy.ts'
 import { createOnDemandTargets } from './on-demand-targets.ts'
 import { PlanError } from './plan-error.ts'
+import { checkUpstream } from './route-upstream.ts'
 
 export type PlanInput = {
   readonly config: GatewayConfig
@@ -46,7 +55,7 @@ export function compilePlan(input: PlanInput): GatewayPlan {
       compileModel(name, model, { providers, catalogue }),
     ]),
   )
-  const policies = compileLayers(config, input.storedPolicies)
+  const policies = compileLayers(config, input.storedPolicies, providers)
   checkPolicies(config, policies, providers)
   return {
     revision: input.revision,
@@ -89,6 +98,7 @@ const ANONYMOUS: KeyRecord = {
 function compileLayers(
   config: GatewayConfig,
   storedPolicies: readonly PolicyRecord[],
+  providers: ReadonlyMap<string, ProviderPlan>,
 ): PolicyLayers {
   const named = new Map<string, PolicyConfig>()
   for (const stored of storedPolicies) {
@@ -100,7 +110,31 @@ function compileLayers(
     name,
     team.policy,
   ])
-  return { global: config.policy, teams: new Map(teams), named }
+  const operator = compileOperator(config, providers)
+  return { global: config.policy, teams: new Map(teams), named, operator }
+}
+
+function compileOperator(
+  config: GatewayConfig,
+  providers: ReadonlyMap<string, ProviderPlan>,
+): OperatorTerms {
+  const credentials = config.credentials.allowed.map(
+    ({ credential, providers: names }, index): [string, AllowedCredential] => {
+      const at = `credentials.allowed[${index}]`
+      const value = credential.reveal()
+      if (value !== null && !isPrintable(value)) {
+        throw new PlanError(at, 'the secret holds a line break or a control character')
+      }
+      for (const name of names ?? []) checkProvider(name, `${at}.providers`, providers)
+      return [credential.reference, { value, providers: names ? new Set(names) : null }]
+    },
+  )
+  const { enabled, allow_private: allowPrivate } = config.custom_upstreams
+  return {
+    providers,
+    credentials: new Map(credentials),
+    customUpstreams: { enabled, allowPrivate },
+  }
 }
 
 /** All of the file's policies belong to one operator, so a contradiction between them is a mistake to be told. */
@@ -110,12 +144,16 @@ function checkPolicies(
   providers: ReadonlyMap<string, ProviderPlan>,
 ): void {
   checkProviderNames(config.policy, 'policy', providers)
+  checkUpstream(config.policy, layers.operator, 'policy.')
   for (const [name, policy] of Object.entries(config.policies)) {
-    checkProviderNames(policy, formatPath(['policies', name]), providers)
+    const at = formatPath(['policies', name])
+    checkProviderNames(policy, at, providers)
+    checkUpstream(policy, layers.operator, `${at}.`)
   }
   for (const [name, { policy }] of Object.entries(config.teams)) {
     const at = formatPath(['teams', name, 'policy'])
     checkProviderNames(policy, at, providers)
+    checkUpstream(policy, layers.operator, `${at}.`)
     const chain = [
       { from: 'policy', policy: config.policy },
       { from: at, policy },
@@ -144,14 +182,22 @@ function checkProviderNames(
   providers: ReadonlyMap<string, ProviderPlan>,
 ): void {
   const check = (name: string | undefined, where: string): void => {
-    if (name === undefined || providers.has(name)) return
-    const near = didYouMean(name, [...providers.keys()])
-    throw new PlanError(`${at}.${where}`, `no provider "${name}" is configured${near}`)
+    if (name !== undefined) checkProvider(name, `${at}.${where}`, providers)
   }
   check(policy.default_provider, 'default_provider')
   for (const [index, entry] of (policy.providers ?? []).entries()) {
     check(entry.provider, `providers[${index}].provider`)
   }
+}
+
+function checkProvider(
+  name: string,
+  at: string,
+  providers: ReadonlyMap<string, ProviderPlan>,
+): void {
+  if (providers.has(name)) return
+  const near = didYouMean(name, [...providers.keys()])
+  throw new PlanError(at, `no provider "${name}" is configured${near}`)
 }
 
 function compileServer(server: ServerConfig): ServerPlan {

@@ -2,11 +2,15 @@ import { compileNames, searchPattern } from '../config/name-matcher.ts'
 import type { PolicyConfig, ProviderEntryConfig } from '../config/policy-config.ts'
 import { intersectCidrs } from '../lib/cidr.ts'
 import { compileLimit, nanoUsd, patternsOf } from './compile-limit.ts'
-import type { NameMatcher, PolicyPlan } from './gateway-plan.ts'
-import { mergeLayer, type MergedPolicy, type Sourced } from './merge-policy.ts'
+import type { NameMatcher, PolicyPlan, RetryPlan } from './gateway-plan.ts'
+import { mergeLayer, type MergedPolicy } from './merge-policy.ts'
+import type { MergedUpstream } from './merge-upstream.ts'
+import { type Sourced, strictest } from './sourced.ts'
 
-/** A merged policy as plain tests and tables. Its provider entries are compiled apart, by `compileEntry`. */
-export function compilePolicy(merged: MergedPolicy): Omit<PolicyPlan, 'providerEntries'> {
+/** A merged policy as plain tests and tables, but for what depends on the providers: see compile-key.ts. */
+export function compilePolicy(
+  merged: MergedPolicy,
+): Omit<PolicyPlan, 'providerEntries' | 'retarget'> {
   const denied = merged.deny.flatMap(({ value }) => value)
   const cost = strictest(merged.maxCostPerRequest)
   return {
@@ -22,18 +26,32 @@ export function compilePolicy(merged: MergedPolicy): Omit<PolicyPlan, 'providerE
     trustScopeHeaders:
       merged.trustScopeHeaders.length > 0 && merged.trustScopeHeaders.every(({ value }) => value),
     ipAllow: cidrsOf(merged.ipAllow),
+    retry: compileRetry(merged.upstream),
     metadata: Object.fromEntries([...merged.metadata].map(([name, { value }]) => [name, value])),
   }
 }
 
-/** The policy with a provider entry as its last layer. */
+/** The policy with a provider entry as its last layer; the entry's prompts come first. */
 export function mergeEntry(
   merged: MergedPolicy,
   entry: Sourced<ProviderEntryConfig>,
 ): MergedPolicy {
   const { match: _match, provider, model: _model, model_regex: _regex, ...fields } = entry.value
   const policy: PolicyConfig = fields
-  return mergeLayer(merged, { from: `${entry.from}.providers.${provider ?? '*'}`, policy })
+  const layer = { from: `${entry.from}.providers.${provider ?? '*'}`, policy }
+  const { upstream, ...rest } = mergeLayer(merged, layer)
+  const inherited = merged.upstream.prompts
+  const prompts = [...upstream.prompts.slice(inherited.length), ...inherited]
+  return { ...rest, upstream: { ...upstream, prompts } }
+}
+
+function compileRetry({ maxRetries, fallbacks, retryOn }: MergedUpstream): RetryPlan | null {
+  if (maxRetries === null && fallbacks === null && retryOn === null) return null
+  return {
+    maxRetries: maxRetries?.value ?? 0,
+    fallbacks: fallbacks?.value ?? [],
+    retryOn: retryOn === null ? null : new Set(retryOn.value),
+  }
 }
 
 /** Null: the entry matches every model. */
@@ -44,11 +62,6 @@ export function entryMatcher(entry: ProviderEntryConfig): NameMatcher | null {
     ...(entry.model_regex === undefined ? [] : [searchPattern(entry.model_regex)]),
   ]
   return patterns.length === 0 ? null : compileNames(patterns)
-}
-
-/** The number that counts where several hold. */
-function strictest(constraints: readonly Sourced<number>[]): number | null {
-  return constraints.length === 0 ? null : Math.min(...constraints.map(({ value }) => value))
 }
 
 function compileAllowed(merged: MergedPolicy, denied: readonly string[]): NameMatcher | null {

@@ -1,4 +1,5 @@
-import type { ProviderConfig, TimeoutsConfig } from '../config/gateway-config.ts'
+import type { ProviderConfig } from '../config/gateway-config.ts'
+import type { TimeoutsConfig } from '../config/policy-config.ts'
 import { isPrintable } from '../config/schema-parts.ts'
 import { NO_SECRET } from '../config/secret.ts'
 import type { AuthStyle, ProviderFacts } from '../contracts/provider.ts'
@@ -31,7 +32,7 @@ export function compileProvider(
   const facts = findFacts(name, config, sources)
   const protocols = protocolsOf(config, facts, at)
   const url = compileUrl(config, facts, at)
-  const { credential, credentialMissing } = findCredential(config, facts, sources)
+  const { credential, credentialMissing, reference } = findCredential(config, facts, sources)
   if (credential !== null && !isPrintable(credential)) {
     throw new PlanError(`${at}.credential`, 'the secret holds a line break or a control character')
   }
@@ -45,6 +46,7 @@ export function compileProvider(
     auth,
     credential: auth.kind === 'none' ? null : credential,
     credentialMissing: auth.kind === 'none' ? null : credentialMissing,
+    credentialReference: auth.kind === 'none' ? null : reference,
     headers: headersOf(config, facts, { protocols, auth, credential }),
     paths: fillPaths({ ...facts?.paths, ...config.paths }, config, at),
     failures: { ...facts?.failures, ...config.failures },
@@ -135,6 +137,7 @@ function fillPaths(
 type FoundCredential = {
   readonly credential: string | null
   readonly credentialMissing: string | null
+  readonly reference: string | null
 }
 
 function findCredential(
@@ -147,14 +150,16 @@ function findCredential(
     return {
       credential: config.credential.reveal(),
       credentialMissing: missing ? reference : null,
+      reference,
     }
   }
   const variable = facts?.credentialEnv ?? null
-  if (variable === null) return { credential: null, credentialMissing: null }
+  if (variable === null) return { credential: null, credentialMissing: null, reference: null }
+  const reference = `env:${variable}`
   const value = sources.env[variable]?.trim() ?? ''
   return value === ''
-    ? { credential: null, credentialMissing: `env:${variable}` }
-    : { credential: value, credentialMissing: null }
+    ? { credential: null, credentialMissing: reference, reference }
+    : { credential: value, credentialMissing: null, reference }
 }
 
 /** How a protocol's own vendor takes its credential; a provider without facts of its own most likely copies that. */
@@ -207,8 +212,8 @@ function headersOf(
   },
 ): Readonly<Record<string, string>> {
   const headers = new Map<string, string>()
-  const own = facts === null ? PROTOCOL_HEADERS.get(use.protocols[0] ?? '') : facts.headers
-  for (const source of [own ?? {}, config.headers ?? {}]) {
+  const own = facts === null ? protocolHeaders(use.protocols) : facts.headers
+  for (const source of [own, config.headers ?? {}]) {
     for (const [name, value] of Object.entries(source)) headers.set(name.toLowerCase(), value)
   }
   if (use.credential !== null && use.auth.kind === 'bearer') {
@@ -218,6 +223,11 @@ function headersOf(
     headers.set(use.auth.name, use.credential)
   }
   return Object.fromEntries(headers)
+}
+
+/** What a provider of these protocols needs on every call, whoever it is. */
+export function protocolHeaders(protocols: readonly string[]): Readonly<Record<string, string>> {
+  return PROTOCOL_HEADERS.get(protocols[0] ?? '') ?? {}
 }
 
 /** A credential that travels in the URL is one of the provider's own parameters, so a client cannot replace it. */

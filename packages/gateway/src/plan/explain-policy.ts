@@ -1,14 +1,11 @@
 import type { FullLimit } from '../config/limit-shorthands.ts'
 import type { KeyRecord } from '../contracts/key.ts'
+import { formatWindow } from '../lib/duration.ts'
 import { keyLayers } from './compile-key.ts'
 import { compilePolicy, entryMatcher, mergeEntry } from './compile-policy.ts'
 import type { PolicyLayers } from './gateway-plan.ts'
-import {
-  mergePolicies,
-  type MergedPolicy,
-  type PolicyConflict,
-  type Sourced,
-} from './merge-policy.ts'
+import { mergePolicies, type MergedPolicy } from './merge-policy.ts'
+import { type PolicyConflict, type Sourced, strictest } from './sourced.ts'
 
 /** One field of the policy that holds, its value, and the layers that made it so, the most general first. */
 type ExplainedField = {
@@ -70,15 +67,38 @@ function explainFields(merged: MergedPolicy): readonly ExplainedField[] {
     field('ip_allow', plan.ipAllow, merged.ipAllow),
     field('max_output_tokens', plan.maxOutputTokens, merged.maxOutputTokens),
     field('max_input_tokens', plan.maxInputTokens, merged.maxInputTokens),
-    field('max_cost_per_request', smallest(merged.maxCostPerRequest), merged.maxCostPerRequest),
+    field('max_cost_per_request', strictest(merged.maxCostPerRequest), merged.maxCostPerRequest),
     field('unpriced', plan.unpriced, merged.unpriced),
     field('trust_scope_headers', plan.trustScopeHeaders, merged.trustScopeHeaders),
     field('default_provider', plan.defaultProvider, listOf(merged.defaultProvider)),
     ...[...merged.metadata].map(([name, one]) => field(`metadata.${name}`, one.value, [one])),
     ...merged.limits.map((one) => field(`limits.${one.value.id}`, withoutId(one.value), [one])),
+    ...upstreamFields(merged),
     ...merged.providers.map((one, index) => field(`providers[${index}]`, one.value, [one])),
   ]
   return fields.filter((one) => one.from.length > 0)
+}
+
+function upstreamFields({ upstream }: MergedPolicy): readonly ExplainedField[] {
+  return [
+    single('credential', upstream.credential),
+    single('upstream_url', upstream.upstreamUrl),
+    ...upstream.prompts.map((one, index) => field(`prompts[${index}]`, one.value, [one])),
+    ...Object.entries(upstream.timeouts).map(([name, caps]) => cap(`timeout.${name}`, caps)),
+    single('retry.max_retries', upstream.maxRetries),
+    single('retry.fallbacks', upstream.fallbacks),
+    single('retry.retry_on', upstream.retryOn),
+    cap('disable_overdue_after', upstream.disableOverdueAfterMs),
+  ]
+}
+
+function single<T>(name: string, one: Sourced<T> | null): ExplainedField {
+  return field(name, one?.value, listOf(one))
+}
+
+function cap(name: string, caps: readonly Sourced<number>[]): ExplainedField {
+  const ms = strictest(caps)
+  return field(name, ms === null ? null : formatWindow({ kind: 'duration', ms, text: '' }), caps)
 }
 
 function field(name: string, value: unknown, sources: readonly Sourced<unknown>[]): ExplainedField {
@@ -93,10 +113,6 @@ function listField(name: string, lists: readonly Sourced<readonly string[]>[]): 
 
 function listOf<T>(one: T | null): readonly T[] {
   return one === null ? [] : [one]
-}
-
-function smallest(constraints: readonly Sourced<number>[]): number | null {
-  return constraints.length === 0 ? null : Math.min(...constraints.map(({ value }) => value))
 }
 
 function withoutId(limit: FullLimit): Omit<FullLimit, 'id'> {

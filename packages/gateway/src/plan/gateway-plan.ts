@@ -1,4 +1,5 @@
 import type { AuthStyle, FailureClass } from '../contracts/provider.ts'
+import type { Prompt } from '../contracts/protocol.ts'
 import type { KeyRecord, Subject } from '../contracts/key.ts'
 import type { LimitCharge, LimitPlan } from '../contracts/limit.ts'
 import type { Price } from '../contracts/price.ts'
@@ -38,6 +39,22 @@ export type PolicyLayers = {
   readonly teams: ReadonlyMap<string, PolicyConfig>
   /** Named policies of the file and of the store. */
   readonly named: ReadonlyMap<string, PolicyConfig>
+  readonly operator: OperatorTerms
+}
+
+/** What the operator lets policies say of providers, credentials and addresses. */
+export type OperatorTerms = {
+  readonly providers: ReadonlyMap<string, ProviderPlan>
+  /** By reference. */
+  readonly credentials: ReadonlyMap<string, AllowedCredential>
+  readonly customUpstreams: { readonly enabled: boolean; readonly allowPrivate: boolean }
+}
+
+export type AllowedCredential = {
+  /** Null: nothing stands under the reference. */
+  readonly value: string | null
+  /** Providers that may see it; null: whichever the policy names. */
+  readonly providers: ReadonlySet<string> | null
 }
 
 export type ServerPlan = {
@@ -58,7 +75,7 @@ export type ProviderPlan = {
   readonly origin: string
   /** Path of the base URL, without a trailing slash: `''` or `/openai/v1`. */
   readonly basePath: string
-  /** `?name=value…` or `''`; holds no credential. */
+  /** `?name=value…` or `''`; holds the credential where the provider wants it there. */
   readonly query: string
   readonly protocols: readonly string[]
   readonly auth: AuthStyle
@@ -66,6 +83,8 @@ export type ProviderPlan = {
   readonly credential: string | null
   /** The reference that could not be resolved, for the error; null when all is well. */
   readonly credentialMissing: string | null
+  /** Where the credential comes from: `env:NAME`, `file:path`; null: it needs none. */
+  readonly credentialReference: string | null
   /** Lower-case names; static headers and auth together, ready to send. */
   readonly headers: Readonly<Record<string, string>>
   readonly paths: Readonly<Record<string, string>>
@@ -103,6 +122,29 @@ export type TargetPlan = {
   readonly maxOutputAssumed: boolean
   /** The exact tokenizer of this model; null: none is known, and bytes are the bound. */
   readonly tokenizer: 'o200k_base' | 'cl100k_base' | null
+  /** What the caller's policy adds to every request; null: nothing. */
+  readonly prompts: PromptsPlan | null
+  /** The public model that stands in for the one that was asked for; null: no other. */
+  readonly fallback: string | null
+}
+
+export type PromptsPlan = {
+  readonly list: readonly Prompt[]
+  readonly texts: readonly string[]
+  /** Scaffolding around them: an upper bound. Tokens. */
+  readonly overheadTokens: number
+  /** Bytes and scaffolding: an upper bound of what they count. Tokens. */
+  readonly boundTokens: number
+}
+
+/** What a policy says of other attempts. */
+export type RetryPlan = {
+  /** How often a target is asked again before the next one's turn. */
+  readonly maxRetries: number
+  /** Public models after all targets of the one that was asked for. */
+  readonly fallbacks: readonly string[]
+  /** Upstream statuses after which the request goes on; null: decided by their class. */
+  readonly retryOn: ReadonlySet<number> | null
 }
 
 export type ModelPlan = {
@@ -136,6 +178,9 @@ export type PolicyPlan = {
   /** CIDRs; null: any. */
   readonly ipAllow: readonly string[] | null
   readonly metadata: Readonly<Record<string, string>>
+  /** A target as this policy wants it: credential, address, timeouts, prompts. Null: as it is. */
+  readonly retarget: ((target: TargetPlan) => TargetPlan) | null
+  readonly retry: RetryPlan | null
 }
 
 export type ProviderEntryPlan = {
@@ -144,6 +189,8 @@ export type ProviderEntryPlan = {
   readonly provider: string | null
   /** The policy with this entry merged in; what applies when it matches. */
   readonly policy: PolicyPlan
+  /** The entry adds nothing that limits or allows, so that it may serve a fallback under other terms. */
+  readonly sharesLimits: boolean
   /** Replace those of the key when the entry matches. */
   readonly charges: readonly LimitCharge[]
   readonly lateLimits: readonly LimitPlan[]
@@ -154,6 +201,8 @@ export type ProviderEntryPlan = {
 /** A key, ready for requests. Compiled once per key and plan revision. */
 export type KeyPlan = {
   readonly record: KeyRecord
+  /** Refused from then on (ms since 1970), because it is overdue for rotation; null: never. */
+  readonly refusedFromMs: number | null
   readonly subject: Subject
   readonly scopes: ReadonlySet<string> | null
   readonly policy: PolicyPlan

@@ -57,6 +57,7 @@ export class KeyRing {
       if (entry === undefined) continue
       if (!isUsable(entry.record, hash, nowMs)) return null
       const key = this.#compile(entry)
+      if (key !== null && key.refusedFromMs !== null && nowMs >= key.refusedFromMs) return null
       if (key !== null) this.#touched.set(entry.record.id, nowMs)
       return key
     }

@@ -1,24 +1,20 @@
 import { allLimits, type FullLimit } from '../config/limit-shorthands.ts'
 import { searchPattern } from '../config/name-matcher.ts'
-import type { PolicyConfig, PolicyFields, ProviderEntryConfig } from '../config/policy-config.ts'
+import type { PolicyFields, ProviderEntryConfig } from '../config/policy-config.ts'
 import { patternsOf } from './compile-limit.ts'
 import { looserThan } from './looser-limit.ts'
-
-/** One policy in the chain. `from` says whose it is: `policy`, `teams.x.policy`, `policies.x`, `key`. */
-export type PolicyLayer = { readonly from: string; readonly policy: PolicyConfig }
-
-/** A value and the layer that set it. `open`: later layers may loosen it. */
-export type Sourced<T> = { readonly value: T; readonly from: string; readonly open: boolean }
+import { mergeUpstream, type MergedUpstream, NO_UPSTREAM } from './merge-upstream.ts'
+import {
+  addNumber,
+  addScalar,
+  type PolicyConflict,
+  type PolicyLayer,
+  type Sourced,
+  sourced,
+} from './sourced.ts'
 
 /** `floor`: where the limit is open, the inherited one that still may not be passed; null: none. */
 type SourcedLimit = Sourced<FullLimit> & { readonly floor: Sourced<FullLimit> | null }
-
-/** A later policy tried to be looser than what it inherits. What it inherits holds. */
-export type PolicyConflict = {
-  readonly from: string
-  readonly field: string
-  readonly problem: string
-}
 
 /**
  * Policies laid over each other. Every list of `Sourced` holds constraints that hold together: the strictest counts for
@@ -39,6 +35,7 @@ export type MergedPolicy = {
   readonly metadata: ReadonlyMap<string, Sourced<string>>
   /** A later layer's entries come first, because the first match wins. */
   readonly providers: readonly Sourced<ProviderEntryConfig>[]
+  readonly upstream: MergedUpstream
   readonly conflicts: readonly PolicyConflict[]
 }
 
@@ -56,6 +53,7 @@ const NO_POLICY: MergedPolicy = {
   defaultProvider: null,
   metadata: new Map(),
   providers: [],
+  upstream: NO_UPSTREAM,
   conflicts: [],
 }
 
@@ -69,12 +67,7 @@ export function mergeLayer(merged: MergedPolicy, layer: PolicyLayer): MergedPoli
   const { policy } = layer
   const conflicts = [...merged.conflicts]
   const number = (field: NumberField, inherited: readonly Sourced<number>[]) =>
-    addScalar(inherited, layer, {
-      field,
-      value: policy[field],
-      looser: (value, before) => value > before,
-      conflicts,
-    })
+    addNumber(inherited, layer, { field, value: policy[field], conflicts })
   const limits = mergeLimits(merged.limits, layer, conflicts)
   return {
     allow: addNames(merged.allow, layer, { field: 'models.allow', names: allowOf(policy) }),
@@ -101,16 +94,12 @@ export function mergeLayer(merged: MergedPolicy, layer: PolicyLayer): MergedPoli
       ...(policy.providers ?? []).map((entry) => sourced(entry, layer, 'providers')),
       ...merged.providers,
     ],
+    upstream: mergeUpstream(merged.upstream, layer, conflicts),
     conflicts,
   }
 }
 
 type NumberField = 'max_output_tokens' | 'max_input_tokens' | 'max_cost_per_request'
-
-function sourced<T>(value: T, layer: PolicyLayer, field: string): Sourced<T> {
-  const open = layer.policy.overridable?.includes(field) ?? false
-  return { value, from: layer.from, open }
-}
 
 /** Every list stays a constraint of its own, unless an earlier layer opened it to be replaced. */
 function addNames(
@@ -120,30 +109,6 @@ function addNames(
 ): readonly Sourced<readonly string[]>[] {
   if (own.names === undefined) return inherited
   return [...inherited.filter(({ open }) => !open), sourced(own.names, layer, own.field)]
-}
-
-function addScalar<T>(
-  inherited: readonly Sourced<T>[],
-  layer: PolicyLayer,
-  own: {
-    readonly field: string
-    readonly value: T | undefined
-    readonly looser: (value: T, before: T) => boolean
-    readonly conflicts: PolicyConflict[]
-  },
-): readonly Sourced<T>[] {
-  const { value, field } = own
-  if (value === undefined) return inherited
-  const kept = inherited.filter(({ open }) => !open)
-  const stricter = kept.find((before) => own.looser(value, before.value))
-  if (stricter !== undefined) {
-    own.conflicts.push({
-      from: layer.from,
-      field,
-      problem: `${String(value)} is looser than ${String(stricter.value)}, which ${stricter.from} sets and does not mark overridable`,
-    })
-  }
-  return [...kept, sourced(value, layer, field)]
 }
 
 /** To let unpriced models pass would let them pass every inherited budget in US dollars. */

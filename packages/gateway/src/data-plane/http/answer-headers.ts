@@ -46,7 +46,8 @@ function addOwn(headers: string[], ctx: RequestContext): void {
   const { requestIdHeader } = ctx.protocol
   if (requestIdHeader !== 'x-request-id') headers.push(requestIdHeader, ctx.requestId)
   headers.push('x-tollgate-attempts', String(ctx.attemptCount), 'x-tollgate-cache', 'BYPASS')
-  if (ctx.envelope !== null) headers.push('x-tollgate-model', ctx.envelope.model)
+  const model = ctx.target?.fallback ?? ctx.envelope?.model
+  if (model !== undefined) headers.push('x-tollgate-model', model)
   if (ctx.target !== null) headers.push('x-tollgate-provider', ctx.target.provider.name)
   if (ctx.outputCap !== null) headers.push('x-tollgate-output-cap', String(ctx.outputCap))
   headers.push('server-timing', `gateway;dur=${overheadMs(ctx).toFixed(2)}`)

@@ -17,12 +17,12 @@ const MAX_VALUE_CHARS = 256
 export function requestCharges(ctx: RequestContext): readonly LimitCharge[] {
   const { charges: fixed, lateLimits } = known(ctx.terms, 'terms')
   const charges = fixed.some(({ limit }) => limit.match !== null)
-    ? fixed.filter(({ limit }) => matchesRequest(limit, ctx))
+    ? fixed.filter(({ limit }) => !waitsForTarget(limit, ctx) && matchesRequest(limit, ctx))
     : fixed
   if (lateLimits.length === 0) return charges
   const all = [...charges]
   for (const limit of lateLimits) {
-    if (waitsForTarget(limit) || !matchesRequest(limit, ctx)) continue
+    if (waitsForTarget(limit, ctx) || !matchesRequest(limit, ctx)) continue
     addCharge(all, limit, callerValue(limit, ctx))
   }
   return all
@@ -31,8 +31,15 @@ export function requestCharges(ctx: RequestContext): readonly LimitCharge[] {
 /** The charges that an attempt at this target adds. */
 export function targetCharges(ctx: RequestContext, target: TargetPlan): readonly LimitCharge[] {
   const charges: LimitCharge[] = []
-  for (const limit of known(ctx.terms, 'terms').lateLimits) {
-    if (!waitsForTarget(limit) || !matchesRequest(limit, ctx)) continue
+  const { charges: fixed, lateLimits } = known(ctx.terms, 'terms')
+  const asked = target.fallback ?? known(ctx.envelope, 'envelope').model
+  for (const charge of fixed) {
+    if (waitsForTarget(charge.limit, ctx) && matchesRequest(charge.limit, ctx, asked)) {
+      charges.push(charge)
+    }
+  }
+  for (const limit of lateLimits) {
+    if (!waitsForTarget(limit, ctx) || !matchesRequest(limit, ctx, asked)) continue
     const providers = limit.match?.providers ?? null
     if (providers !== null && !providers(target.provider.name)) continue
     addCharge(charges, limit, targetValue(limit, ctx, target))
@@ -45,16 +52,27 @@ function addCharge(charges: LimitCharge[], limit: LimitPlan, value: string | nul
   charges.push({ limit, value, counterKey: counterKey(limit.id, limit.scope, value) })
 }
 
-function matchesRequest(limit: LimitPlan, ctx: RequestContext): boolean {
+function matchesRequest(
+  limit: LimitPlan,
+  ctx: RequestContext,
+  model = known(ctx.envelope, 'envelope').model,
+): boolean {
   const { match } = limit
   if (match === null) return true
-  if (match.models !== null && !match.models(known(ctx.envelope, 'envelope').model)) return false
+  if (match.models !== null && !match.models(model)) return false
   return match.endpoints === null || match.endpoints(ctx.endpoint.endpoint)
 }
 
-function waitsForTarget(limit: LimitPlan): boolean {
+/** With fallbacks, which model a limit on models counts is not known before. */
+function waitsForTarget(limit: LimitPlan, ctx: RequestContext): boolean {
   if (limit.scope === 'provider' || limit.scope === 'target') return true
-  return limit.match !== null && limit.match.providers !== null
+  if (limit.match === null) return false
+  return limit.match.providers !== null || (limit.match.models !== null && hasFallbacks(ctx))
+}
+
+/** Whether another model than the one that was asked for may answer. They come last. */
+export function hasFallbacks(ctx: RequestContext): boolean {
+  return (ctx.targets.at(-1)?.fallback ?? null) !== null
 }
 
 function targetValue(limit: LimitPlan, ctx: RequestContext, target: TargetPlan): string | null {

@@ -10,6 +10,7 @@ import { buildRequest } from '../upstream/build-request.ts'
 import { collectBody, UpstreamCall } from '../upstream/upstream-call.ts'
 import { known, type RequestContext, roundMs } from './request-context.ts'
 import { openStream, type OpenStream } from './open-stream.ts'
+import { goesOn, retryAttempts } from './retry-attempts.ts'
 
 /** The largest answer that is not streamed. */
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -33,7 +34,7 @@ type Refused = {
 }
 
 /** One attempt's failure: what to tell the client if no other target answers. */
-type Failure = { readonly error: GatewayError; readonly refused: Refused | null }
+export type Failure = { readonly error: GatewayError; readonly refused: Refused | null }
 
 /**
  * Tries the targets in order until one answers. When none does, the last refusal of an upstream is passed on; throws when
@@ -50,17 +51,27 @@ export async function runAttempts(ctx: RequestContext, response: ServerResponse)
       short ??= refusal
       continue
     }
-    const result = await attempt(ctx, target, response)
+    const result = await attemptTarget(ctx, target, response)
     if (!('error' in result)) return result
     last = result.error
     refused = result.refused ?? refused
     releaseTarget(ctx)
-    if (!result.error.tryNext) break
+    if (!goesOn(ctx, result)) break
   }
   if (refused !== null && last?.tryNext === true) return passOn(ctx, refused)
   if (last !== null) throw last
   if (short === null) throw new TypeError('a route without targets')
   throw refuse(ctx, short)
+}
+
+function attemptTarget(
+  ctx: RequestContext,
+  target: TargetPlan,
+  response: ServerResponse,
+): Promise<Answer | Failure> {
+  const retry = ctx.terms?.policy.retry ?? null
+  if (retry === null) return attempt(ctx, target, response)
+  return retryAttempts(ctx, retry, () => attempt(ctx, target, response))
 }
 
 /** The answer, and the record of the target that gave it. */
@@ -191,7 +202,8 @@ async function readRefusal(ctx: RequestContext, call: UpstreamCall): Promise<Ans
   }
   const body = await collectBody(call, MAX_ERROR_BYTES)
   const answer = { kind: 'whole', status, headers, body } as const
-  if (failureClass === 'client') {
+  const retried = ctx.terms?.policy.retry?.retryOn?.has(status) ?? false
+  if (failureClass === 'client' && !retried) {
     ctx.upstreamErrorClass = failureClass
     ctx.outcome = 'refused'
     return answer

@@ -72,7 +72,8 @@ function modelsOf({ envelope, target, servedModel }: RequestContext): Models {
     return { requestedModel, model: null, servedModel, provider: null, target: null }
   }
   const provider = target.provider.name
-  return { requestedModel, model: requestedModel, servedModel, provider, target: target.id }
+  const model = target.fallback ?? requestedModel
+  return { requestedModel, model, servedModel, provider, target: target.id }
 }
 
 /** A stream's attempt lasts to the stream's end, which is not known when it is noted. */

@@ -1,12 +1,12 @@
 import type { Demand, LimitCharge, Refusal, ReserveResult } from '../../contracts/limit.ts'
 import { GatewayError } from '../../errors/gateway-error.ts'
 import type { TargetPlan } from '../../plan/gateway-plan.ts'
-import { requestCharges, targetCharges } from '../limits/late-charges.ts'
+import { hasFallbacks, requestCharges, targetCharges } from '../limits/late-charges.ts'
 import { refusalError } from '../limits/refusal-error.ts'
 import { known, type RequestContext, type Terms } from '../pipeline/request-context.ts'
 import { awaitRoom, isHeldByOthers } from './await-room.ts'
 import { demandOf } from '../usage/cost.ts'
-import { boundInput } from '../usage/count-input.ts'
+import { boundInput, largestPrompts } from '../usage/count-input.ts'
 
 const NOTHING: Demand = {
   inputTokens: 0,
@@ -53,9 +53,10 @@ const ROOM = 50
 function roughBound(ctx: RequestContext, terms: Terms): number | null {
   const { maxInputTokens, maxCostPerRequestNanoUsd } = terms.policy
   if (maxInputTokens !== null || maxCostPerRequestNanoUsd !== null) return null
-  if (terms.lateLimits.length > 0) return null
-  const bound = ctx.endpoint.boundInput(ctx.body)
-  if (bound === null) return null
+  if (terms.lateLimits.length > 0 || hasFallbacks(ctx)) return null
+  const own = ctx.endpoint.boundInput(ctx.body)
+  if (own === null) return null
+  const bound = own + (largestPrompts(ctx)?.boundTokens ?? 0)
   const demand = worstCase(ctx, bound * ROOM)
   return ctx.dataPlane.gate.fits(requestCharges(ctx), demand) ? bound : null
 }
@@ -95,7 +96,7 @@ function keep(ctx: RequestContext, charges: readonly LimitCharge[], result: Rese
 
 /** Takes the limits of one provider and one target, for one attempt. A refusal is returned, so that another may be tried. */
 export function reserveTarget(ctx: RequestContext, target: TargetPlan): Refusal | null {
-  if (known(ctx.terms, 'terms').lateLimits.length === 0) return null
+  if (known(ctx.terms, 'terms').lateLimits.length === 0 && !hasFallbacks(ctx)) return null
   const charges = targetCharges(ctx, target)
   if (charges.length === 0) return null
   const result = ctx.dataPlane.gate.reserve(charges, known(ctx.demand, 'demand'))

@@ -28,6 +28,17 @@ export function resolveRoute(ctx: RequestContext): void {
       details: { param: 'model' },
     })
   }
+  const own = policy.retarget === null ? allowed : allowed.map(policy.retarget)
+  const fallbacks = policy.retry === null ? [] : fallbackTargets(ctx, key, policy.retry.fallbacks)
+  ctx.targets = usableTargets(ctx, terms, fallbacks.length === 0 ? own : [...own, ...fallbacks])
+}
+
+/** Those of them that can be sent to now. Throws when there is none, and says why. */
+function usableTargets(
+  ctx: RequestContext,
+  terms: Terms,
+  allowed: readonly TargetPlan[],
+): readonly TargetPlan[] {
   const speaking = allowed.filter((target) => target.provider.protocols.includes(ctx.protocol.id))
   if (speaking.length === 0) throw notServed(ctx, allowed)
   const usable = speaking.filter((target) => target.provider.credentialMissing === null)
@@ -37,14 +48,44 @@ export function resolveRoute(ctx: RequestContext): void {
       `The provider ${speaking[0]?.provider.name} has no usable credential.`,
     )
   }
-  ctx.targets = usable.filter((target) => target.price !== null || !mustBePriced(ctx, terms))
-  if (ctx.targets.length === 0) {
+  const priced = usable.filter((target) => target.price !== null || !mustBePriced(ctx, terms))
+  if (priced.length === 0) {
+    const { model } = known(ctx.envelope, 'envelope')
     throw new GatewayError(
       'model_unpriced',
-      `The model "${name}" has no price, and a budget in US dollars applies to this key.`,
+      `The model "${model}" has no price, and a budget in US dollars applies to this key.`,
       { details: { param: 'model' } },
     )
   }
+  return priced
+}
+
+/**
+ * Targets of the models that stand in, in their order. Each is asked for as if the client had named it; one that nobody
+ * serves, that the key may not use, or that has limits of its own is passed over.
+ */
+function fallbackTargets(
+  ctx: RequestContext,
+  key: KeyPlan,
+  names: readonly string[],
+): readonly TargetPlan[] {
+  const terms = known(ctx.terms, 'terms')
+  const targets: TargetPlan[] = []
+  for (const name of names) {
+    const model = resolveModel(ctx.plan, key, name)
+    const own = termsFor(key, name)
+    if (model === null || (own !== terms && !(sharesLimits(own) && sharesLimits(terms)))) continue
+    for (const target of model.order(Math.random())) {
+      if (!targetPermitted(own.policy, name, target)) continue
+      targets.push({ ...(own.policy.retarget?.(target) ?? target), fallback: name })
+    }
+  }
+  return targets
+}
+
+/** The key's own terms, or those of an entry that adds no limit. */
+function sharesLimits(terms: Terms): boolean {
+  return !('sharesLimits' in terms) || terms.sharesLimits === true
 }
 
 /** The first provider entry of the key's policy that matches the model, else the key's own terms. */

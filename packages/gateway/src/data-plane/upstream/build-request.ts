@@ -24,6 +24,9 @@ export function buildRequest(ctx: RequestContext, target: TargetPlan): BuiltRequ
   if (ctx.outputCap !== null) {
     edits.push(...endpoint.capOutput(envelope, ctx.outputCap, target.provider.outputCapMember))
   }
+  if (target.prompts !== null && endpoint.addPrompts !== null) {
+    edits.push(...endpoint.addPrompts(ctx.body, envelope, target.prompts.list))
+  }
   const usage = target.provider.refusesUsageOption ? null : endpoint.askForUsage(ctx.body, envelope)
   if (usage !== null) edits.push(usage)
   return {

@@ -7,7 +7,7 @@ import { GatewayError } from '../../errors/gateway-error.ts'
 import { testPlan } from '../../plan/testing/plan-fixtures.ts'
 import { ask, startHarness } from '../../testing/data-plane-harness.ts'
 import { guardedLookup, GuardRefusal, type Resolve, UpstreamPools } from './pools.ts'
-import { isSpecialAddress } from './special-addresses.ts'
+import { isSpecialAddress } from '../../lib/special-addresses.ts'
 
 type Case = {
   readonly url: string

@@ -2,8 +2,8 @@ import { lookup as dnsLookup, type LookupAddress, type LookupOptions } from 'nod
 import { isIP } from 'node:net'
 import { Pool } from 'undici'
 import { GatewayError } from '../../errors/gateway-error.ts'
+import { isSpecialAddress } from '../../lib/special-addresses.ts'
 import type { ProviderPlan } from '../../plan/gateway-plan.ts'
-import { isSpecialAddress } from './special-addresses.ts'
 
 /** Large answers of headers are a fault of the upstream: told as 502, never cut silently. */
 const MAX_RESPONSE_HEADER_BYTES = 64 * 1024

@@ -1,5 +1,6 @@
 import type { TokenizerId } from '../../contracts/tokenizer.ts'
 import type { InputParts } from '../../contracts/protocol.ts'
+import type { PromptsPlan } from '../../plan/gateway-plan.ts'
 import { known, type RequestContext } from '../pipeline/request-context.ts'
 
 /** Above this, counting takes longer than it is worth, and bytes are the bound. Characters. */
@@ -45,8 +46,29 @@ export async function estimateOutput(ctx: RequestContext): Promise<number> {
 }
 
 function partsOf(ctx: RequestContext): InputParts {
-  ctx.input ??= ctx.endpoint.readInput(known(ctx.envelope, 'envelope'))
+  ctx.input ??= withPrompts(ctx, ctx.endpoint.readInput(known(ctx.envelope, 'envelope')))
   return ctx.input
+}
+
+function withPrompts(ctx: RequestContext, parts: InputParts): InputParts {
+  const prompts = largestPrompts(ctx)
+  if (prompts === null) return parts
+  return {
+    ...parts,
+    texts: [...parts.texts, ...prompts.texts],
+    overheadTokens: parts.overheadTokens + prompts.overheadTokens,
+  }
+}
+
+/** What the policy adds to the request; of several candidates, the one to which it adds most. */
+export function largestPrompts(ctx: RequestContext): PromptsPlan | null {
+  if (ctx.endpoint.addPrompts === null) return null
+  let largest: PromptsPlan | null = null
+  for (const { prompts } of ctx.targets) {
+    if (prompts === null) continue
+    if (largest === null || prompts.boundTokens > largest.boundTokens) largest = prompts
+  }
+  return largest
 }
 
 /** Null unless all candidates count alike: the bound must hold for whichever answers. */

@@ -1,0 +1,101 @@
+import * as z from 'zod'
+import type { PromptConfig, RetryConfig, UpstreamFields } from './policy-config.ts'
+import { baseUrl, durationText, looseObject, modelName, timeoutsObject } from './schema-parts.ts'
+import { NO_SECRET, secretReferenceProblem } from './secret.ts'
+import { checkedText, NOT_AVAILABLE, strict, unavailable } from './validate.ts'
+
+/** Larger ones belong into the request itself, where the caps on bodies hold. Characters. */
+const MAX_PROMPT_CHARS = 100_000
+const MAX_PROMPTS = 32
+/** More only holds the client's connection. */
+const MAX_RETRIES = 10
+const MAX_FALLBACKS = 16
+const MAX_TIMEOUT_SECONDS = 86_400
+
+const promptSchema: z.ZodType<PromptConfig> = strict({
+  role: z.enum(['system', 'developer', 'user', 'assistant']),
+  content: z.string().min(1).max(MAX_PROMPT_CHARS),
+  position: z.exactOptional(z.enum(['start', 'end'])),
+})
+
+const credentialReference = checkedText((reference) => {
+  const scheme = /^(vault|keychain|exec):/.exec(reference)?.[1]
+  if (scheme !== undefined) return `${scheme}: is ${NOT_AVAILABLE}; write env:NAME or file:path`
+  return reference === NO_SECRET
+    ? 'must be env:NAME or file:path'
+    : secretReferenceProblem(reference)
+})
+
+const variableName = checkedText((name) =>
+  /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) ? null : 'must be the name of an environment variable',
+)
+
+const upstreamUrl = checkedText((url) =>
+  /[{}]/.test(url) ? 'must hold no placeholder' : null,
+).pipe(baseUrl)
+
+const timeout = z.union([z.int().min(1).max(MAX_TIMEOUT_SECONDS), durationText, timeoutsObject])
+
+/** Fields of a policy and of its provider entries that say how a request reaches its provider. */
+export const upstreamFields: {
+  readonly [Name in keyof UpstreamFields]-?: z.ZodExactOptional<
+    z.ZodType<Exclude<UpstreamFields[Name], undefined>>
+  >
+} = {
+  credential: z.exactOptional(credentialReference),
+  base_key_env: z.exactOptional(variableName),
+  upstream_url: z.exactOptional(upstreamUrl),
+  prompts: z.exactOptional(z.array(promptSchema).max(MAX_PROMPTS)),
+  timeout: z.exactOptional(timeout),
+}
+
+export const retrySchema: z.ZodType<RetryConfig> = strict({
+  max_retries: z.exactOptional(z.int().min(0).max(MAX_RETRIES)),
+  fallbacks: z.exactOptional(z.array(modelName).max(MAX_FALLBACKS)),
+  retry_on: z.exactOptional(z.array(z.int().min(400).max(599)).min(1)),
+})
+
+type Routing = {
+  readonly fallbacks?: readonly string[]
+  readonly retry?: RetryConfig
+  readonly timeout?: UpstreamFields['timeout']
+}
+
+export const routingSchema: z.ZodType<Routing> = strict({
+  fallbacks: z.exactOptional(z.array(modelName).max(MAX_FALLBACKS)),
+  retry: z.exactOptional(retrySchema),
+  timeout: z.exactOptional(timeout),
+  mode: unavailable(z.string()),
+  strategy: unavailable(z.string()),
+  hedge: unavailable(z.union([z.boolean(), looseObject])),
+  min_weight: unavailable(z.number()),
+  max_latency_ms: unavailable(z.number()),
+  max_budget_usd: unavailable(z.number()),
+  directives: unavailable(z.union([z.boolean(), looseObject])),
+})
+
+type Twofold = UpstreamFields & { readonly retry?: RetryConfig; readonly routing?: Routing }
+
+/** One thing in two places of one policy: whichever would count, somebody would expect the other. */
+export function refuseTwice(
+  policy: Twofold,
+  ctx: { addIssue(issue: { code: 'custom'; path: PropertyKey[]; message: string }): void },
+): void {
+  const { routing } = policy
+  const pairs: readonly (readonly [unknown, unknown, PropertyKey[], string])[] = [
+    [policy.credential, policy.base_key_env, ['base_key_env'], 'credential'],
+    [policy.timeout, routing?.timeout, ['routing', 'timeout'], 'timeout'],
+    [policy.retry, routing?.retry, ['routing', 'retry'], 'retry'],
+    [policy.retry?.fallbacks, routing?.fallbacks, ['routing', 'fallbacks'], 'retry.fallbacks'],
+    [
+      routing?.retry?.fallbacks,
+      routing?.fallbacks,
+      ['routing', 'fallbacks'],
+      'routing.retry.fallbacks',
+    ],
+  ]
+  for (const [one, other, path, name] of pairs) {
+    if (one === undefined || other === undefined) continue
+    ctx.addIssue({ code: 'custom', path, message: `says the same as ${name}; write one of them` })
+  }
+}
