@@ -1,4 +1,11 @@
 /** What a client may ask for. Each name is also a key scope (`scopes` of a virtual key). */
-export const ENDPOINTS = ['chat', 'messages', 'count_tokens', 'embeddings', 'models'] as const
+export const ENDPOINTS = [
+  'chat',
+  'messages',
+  'gemini',
+  'count_tokens',
+  'embeddings',
+  'models',
+] as const
 
 export type Endpoint = (typeof ENDPOINTS)[number]

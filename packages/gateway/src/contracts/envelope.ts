@@ -4,6 +4,9 @@ export type Span = { readonly start: number; readonly end: number }
 /** A replacement of bytes. Insertions have `start === end`. */
 export type ByteEdit = Span & { readonly text: string }
 
+/** The bytes that a new cap replaces (none: an insertion), and what stands before and behind its number. */
+export type CapSlot = Span & { readonly before: string; readonly after: string }
+
 /** What the gateway needs to know of a request body. Everything else passes by unread. */
 export type Envelope = {
   readonly model: string
@@ -14,6 +17,8 @@ export type Envelope = {
   readonly maxOutputTokens: number | null
   /** The numbers of the caps, where there are any. */
   readonly maxOutputSpans: readonly Span[]
+  /** Where a cap goes that the client did not give, when that is inside another member; absent: behind the last member. */
+  readonly capSlot?: CapSlot
   /** How many answers are asked for (`n`); each may use the whole cap. */
   readonly choices: number
   /** Whether the client asked for usage on the stream itself. */

@@ -121,6 +121,12 @@ export type Protocol = {
   readonly dialect: Dialect | null
   /** Headers that only clients of this protocol send; they choose the shape on paths that protocols share. */
   readonly marks: readonly string[]
+  /** Query parameter by which this protocol's clients may present their key, on its own paths only; absent: none. */
+  readonly credentialQuery?: string
+  /** Names of the client's query that pass on to the provider; absent: all but those that the gateway withholds. */
+  readonly forwardedQuery?: readonly string[]
+  /** Where this protocol's clients list models, besides `/v1/models`; a model's id follows after a slash. */
+  readonly modelsPath?: string
   /** Headers of the request that this protocol's clients send and its providers understand: exact names or `prefix*`. */
   readonly forwardedHeaders: readonly string[]
   renderError(error: GatewayError, requestId: string): ErrorReply
