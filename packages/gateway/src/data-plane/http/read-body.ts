@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { GatewayError } from '../../errors/gateway-error.ts'
-import type { Watchdog, Watched } from '../upstream/watchdog.ts'
+import { UNWATCHED, type Watchdog, type Watched } from '../upstream/watchdog.ts'
 
 /** After this a body must keep up a minimum rate. */
 const GRACE_MS = 5000
@@ -30,6 +30,7 @@ type Settle = {
 }
 
 class BodyReader implements Watched {
+  watchedAt: number = UNWATCHED
   private readonly req: IncomingMessage
   private readonly limits: BodyLimits
   private readonly settle: Settle

@@ -4,7 +4,7 @@ import { GatewayError } from '../../errors/gateway-error.ts'
 import { parseSseFrame, SseFrameSplitter } from '../../lib/sse-frames.ts'
 import { cutWhenStalled } from '../http/send.ts'
 import type { BodyReader, UpstreamCall } from '../upstream/upstream-call.ts'
-import type { Watchdog, Watched } from '../upstream/watchdog.ts'
+import { UNWATCHED, type Watchdog, type Watched } from '../upstream/watchdog.ts'
 
 /** The largest SSE frame that is relayed. */
 const MAX_FRAME_BYTES = 16 * 1024 * 1024
@@ -37,6 +37,7 @@ export type RelayOptions = {
 export class StreamRelay implements BodyReader, Watched {
   /** False until the first event: the answer's status is still open. */
   started = false
+  watchedAt: number = UNWATCHED
   private readonly options: RelayOptions
   private readonly splitter = new SseFrameSplitter(MAX_FRAME_BYTES)
   /** Comments before the first event: no evidence yet that the call succeeds. */

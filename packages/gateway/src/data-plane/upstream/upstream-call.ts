@@ -3,7 +3,7 @@ import type { Dispatcher } from 'undici'
 import { GatewayError } from '../../errors/gateway-error.ts'
 import type { ProviderPlan } from '../../plan/gateway-plan.ts'
 import { GuardRefusal, refused, type UpstreamPools } from './pools.ts'
-import type { Watchdog, Watched } from './watchdog.ts'
+import { UNWATCHED, type Watchdog, type Watched } from './watchdog.ts'
 
 /** Who reads the body. Called synchronously, in order; exactly one of `onEnd` and `onFailure` is last. */
 export type BodyReader = {
@@ -31,6 +31,7 @@ export type CallTools = { readonly pools: UpstreamPools; readonly watchdog: Watc
 export class UpstreamCall implements Dispatcher.DispatchHandler, Watched {
   status = 0
   headers: IncomingHttpHeaders = {}
+  watchedAt: number = UNWATCHED
   /** Resolves when the head of the answer is in. Rejects with a GatewayError. */
   readonly head: Promise<void>
 
