@@ -101,7 +101,9 @@ export type PolicyFields = LimitShorthands &
     /** US dollars. */
     readonly max_cost_per_request?: number
     readonly unpriced?: 'deny' | 'allow'
-    readonly metadata?: Readonly<Record<string, string>>
+    /** Refuse with 400 what a translation to another protocol cannot carry. */
+  readonly strict_translation?: boolean
+  readonly metadata?: Readonly<Record<string, string>>
   }
 
 export type ProviderEntryConfig = PolicyFields & {

@@ -30,6 +30,7 @@ const OVERRIDABLE_FIELDS = [
   'max_input_tokens',
   'max_cost_per_request',
   'unpriced',
+  'strict_translation',
   'ip_allow',
   'trust_scope_headers',
   'timeout',
@@ -83,6 +84,7 @@ const fields = {
   max_input_tokens: z.exactOptional(positiveInteger),
   max_cost_per_request: z.exactOptional(positiveUsd),
   unpriced: z.exactOptional(z.enum(['deny', 'allow'])),
+  strict_translation: z.exactOptional(z.boolean()),
   metadata: z.exactOptional(metadataMap),
 }
 

@@ -23,6 +23,7 @@ export function compilePolicy(
     maxCostPerRequestNanoUsd: cost === null ? null : nanoUsd(cost, 'max_cost_per_request'),
     unpriced: unpricedOf(merged),
     defaultProvider: merged.defaultProvider?.value ?? null,
+    strictTranslation: merged.strictTranslation.some(({ value }) => value),
     trustScopeHeaders:
       merged.trustScopeHeaders.length > 0 && merged.trustScopeHeaders.every(({ value }) => value),
     ipAllow: cidrsOf(merged.ipAllow),

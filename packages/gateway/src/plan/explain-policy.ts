@@ -69,6 +69,7 @@ function explainFields(merged: MergedPolicy): readonly ExplainedField[] {
     field('max_input_tokens', plan.maxInputTokens, merged.maxInputTokens),
     field('max_cost_per_request', strictest(merged.maxCostPerRequest), merged.maxCostPerRequest),
     field('unpriced', plan.unpriced, merged.unpriced),
+    field('strict_translation', plan.strictTranslation, merged.strictTranslation),
     field('trust_scope_headers', plan.trustScopeHeaders, merged.trustScopeHeaders),
     field('default_provider', plan.defaultProvider, listOf(merged.defaultProvider)),
     ...[...merged.metadata].map(([name, one]) => field(`metadata.${name}`, one.value, [one])),

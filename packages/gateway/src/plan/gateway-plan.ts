@@ -171,6 +171,8 @@ export type PolicyPlan = {
   readonly maxCostPerRequestNanoUsd: number | null
   /** What to do with a target that has no price. `null`: decided by whether a `usd` limit applies. */
   readonly unpriced: 'deny' | 'allow' | null
+  /** Refuse what a translation cannot carry, instead of leaving it out. */
+  readonly strictTranslation: boolean
   readonly defaultProvider: string | null
   /** Ordered; first match wins. */
   readonly providerEntries: readonly ProviderEntryPlan[]

@@ -30,6 +30,7 @@ export type MergedPolicy = {
   readonly maxInputTokens: readonly Sourced<number>[]
   readonly maxCostPerRequest: readonly Sourced<number>[]
   readonly unpriced: readonly Sourced<'deny' | 'allow'>[]
+  readonly strictTranslation: readonly Sourced<boolean>[]
   readonly trustScopeHeaders: readonly Sourced<boolean>[]
   readonly defaultProvider: Sourced<string> | null
   readonly metadata: ReadonlyMap<string, Sourced<string>>
@@ -49,6 +50,7 @@ const NO_POLICY: MergedPolicy = {
   maxInputTokens: [],
   maxCostPerRequest: [],
   unpriced: [],
+  strictTranslation: [],
   trustScopeHeaders: [],
   defaultProvider: null,
   metadata: new Map(),
@@ -79,6 +81,12 @@ export function mergeLayer(merged: MergedPolicy, layer: PolicyLayer): MergedPoli
     maxInputTokens: number('max_input_tokens', merged.maxInputTokens),
     maxCostPerRequest: number('max_cost_per_request', merged.maxCostPerRequest),
     unpriced: mergeUnpriced(merged, layer, conflicts),
+    strictTranslation: addScalar(merged.strictTranslation, layer, {
+      field: 'strict_translation',
+      value: policy.strict_translation,
+      looser: (value, before) => !value && before,
+      conflicts,
+    }),
     trustScopeHeaders: addScalar(merged.trustScopeHeaders, layer, {
       field: 'trust_scope_headers',
       value: policy.trust_scope_headers,

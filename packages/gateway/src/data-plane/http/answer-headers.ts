@@ -49,6 +49,9 @@ function addOwn(headers: string[], ctx: RequestContext): void {
   const model = ctx.target?.fallback ?? ctx.envelope?.model
   if (model !== undefined) headers.push('x-tollgate-model', model)
   if (ctx.target !== null) headers.push('x-tollgate-provider', ctx.target.provider.name)
+  if (ctx.translation !== null && ctx.translation.losses.length > 0) {
+    headers.push('x-tollgate-loss', ctx.translation.losses.join(', '))
+  }
   if (ctx.outputCap !== null) headers.push('x-tollgate-output-cap', String(ctx.outputCap))
   headers.push('server-timing', `gateway;dur=${overheadMs(ctx).toFixed(2)}`)
 }

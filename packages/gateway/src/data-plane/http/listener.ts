@@ -134,6 +134,7 @@ class Front {
       head,
       protocol: served.protocol,
       endpoint: served.endpoint,
+      pathModel: served.pathModel,
       requestId: newRequestId(),
       receivedAtMs: arrival.receivedAtMs,
       startedAtMs: dataPlane.clock.wallMs(),

@@ -3,6 +3,7 @@ import type { StreamTap } from '../../contracts/protocol.ts'
 import { GatewayError } from '../../errors/gateway-error.ts'
 import { answerHeaders } from '../http/answer-headers.ts'
 import { type StreamEnd, StreamRelay } from '../stream/relay-stream.ts'
+import type { BuiltRequest } from '../upstream/build-request.ts'
 import type { UpstreamCall } from '../upstream/upstream-call.ts'
 import type { RequestContext } from './request-context.ts'
 
@@ -13,6 +14,7 @@ export type OpenStream = {
   readonly ended: Promise<StreamEnd>
 }
 
+const TRANSLATED_HEAD = { 'content-type': 'text/event-stream; charset=utf-8' } as const
 const STREAM_HEADERS = [
   'cache-control',
   'no-cache, no-transform',
@@ -24,23 +26,27 @@ const STREAM_HEADERS = [
 export async function openStream(
   ctx: RequestContext,
   call: UpstreamCall,
-  options: { readonly response: ServerResponse; readonly dropUsage: boolean },
+  options: { readonly response: ServerResponse; readonly built: BuiltRequest },
 ): Promise<OpenStream | GatewayError> {
-  const { response } = options
-  const tap = ctx.endpoint.startTap({ dropUsage: options.dropUsage })
+  const { response, built } = options
+  const tap = built.endpoint.startTap({ dropUsage: built.usageAsked })
+  const translated = built.translation?.stream() ?? null
   const first = Promise.withResolvers<GatewayError | null>()
   const ended = Promise.withResolvers<StreamEnd>()
   const relay = new StreamRelay({
     response,
     call,
     tap,
+    translated,
+    framing: built.endpoint.framing,
     watchdog: ctx.dataPlane.watchdog,
     keepAliveFrame: ctx.protocol.keepAliveFrame,
     onFirstFrame: () => {
       ctx.firstByteAtMs = performance.now()
       ctx.upstreamMs += ctx.firstByteAtMs - ctx.attemptStartedMs
       ctx.status = call.status
-      response.writeHead(call.status, [...answerHeaders(ctx, call.headers), ...STREAM_HEADERS])
+      const upstream = translated === null ? call.headers : TRANSLATED_HEAD
+      response.writeHead(call.status, [...answerHeaders(ctx, upstream), ...STREAM_HEADERS])
       first.resolve(null)
     },
     onEnd: (end) => {

@@ -8,6 +8,7 @@ import type { GatewayPlan, KeyPlan, TargetPlan } from '../../plan/gateway-plan.t
 import type { SeenKey } from '../../plan/key-ring.ts'
 import type { RequestHead } from '../http/request-head.ts'
 import type { StreamRelay } from '../stream/relay-stream.ts'
+import type { Translation } from '../translation/translation.ts'
 import type { UpstreamCall } from '../upstream/upstream-call.ts'
 import type { DataPlane } from './data-plane.ts'
 
@@ -28,6 +29,7 @@ export type RequestBirth = {
   readonly head: RequestHead
   readonly protocol: Protocol
   readonly endpoint: ProtocolEndpoint
+  readonly pathModel: string | undefined
   readonly requestId: string
   readonly receivedAtMs: number
   readonly startedAtMs: number
@@ -42,6 +44,8 @@ export class RequestContext {
   readonly head: RequestHead
   readonly protocol: Protocol
   readonly endpoint: ProtocolEndpoint
+  /** The model of a path that names it. */
+  readonly pathModel: string | undefined
   readonly requestId: string
   /** Monotonic. */
   readonly receivedAtMs: number
@@ -68,6 +72,8 @@ export class RequestContext {
   attemptReservation: Reservation | null = null
 
   target: TargetPlan | null = null
+  /** The attempt at hand goes to a target of another protocol; null: bytes pass as they are. */
+  translation: Translation | null = null
   /** The call at hand, so that a client that leaves takes it along. */
   call: UpstreamCall | null = null
   relay: StreamRelay | null = null
@@ -103,6 +109,7 @@ export class RequestContext {
     this.head = birth.head
     this.protocol = birth.protocol
     this.endpoint = birth.endpoint
+    this.pathModel = birth.pathModel
     this.requestId = birth.requestId
     this.receivedAtMs = birth.receivedAtMs
     this.startedAtMs = birth.startedAtMs

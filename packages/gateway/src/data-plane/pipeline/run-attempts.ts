@@ -1,12 +1,12 @@
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import type { Refusal } from '../../contracts/limit.ts'
-import type { AnswerFacts } from '../../contracts/protocol.ts'
+import type { AnswerFacts, ProtocolEndpoint } from '../../contracts/protocol.ts'
 import type { FailureClass } from '../../contracts/provider.ts'
 import { GatewayError, toGatewayError } from '../../errors/gateway-error.ts'
 import type { TargetPlan } from '../../plan/gateway-plan.ts'
 import { classifyFailure } from '../routing/classify-failure.ts'
 import { refuse, reserveTarget } from '../stages/admit.ts'
-import { buildRequest } from '../upstream/build-request.ts'
+import { type BuiltRequest, buildRequest } from '../upstream/build-request.ts'
 import { collectBody, UpstreamCall } from '../upstream/upstream-call.ts'
 import { known, type RequestContext, roundMs } from './request-context.ts'
 import { openStream, type OpenStream } from './open-stream.ts'
@@ -15,6 +15,11 @@ import { goesOn, retryAttempts } from './retry-attempts.ts'
 /** The largest answer that is not streamed. */
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024
 const MAX_ERROR_BYTES = 1024 * 1024
+const RETRY_HEADERS = ['retry-after', 'retry-after-ms', 'x-should-retry'] as const
+const STREAM_TYPES: Readonly<Record<ProtocolEndpoint['framing'], string>> = {
+  sse: 'text/event-stream',
+  'aws-event-stream': 'application/vnd.amazon.eventstream',
+}
 
 /** What the attempts came to: an answer to hand over whole (an upstream's refusal too), or a stream that has begun. */
 export type Answer =
@@ -99,11 +104,12 @@ async function attempt(
   ctx.attemptStartedMs = performance.now()
   try {
     const built = buildRequest(ctx, target)
+    ctx.translation = built.translation
     const call = new UpstreamCall(target.provider, built.request, ctx.dataPlane)
     ctx.call = call
     await call.head
     noteHead(ctx, call)
-    const result = await readAnswer(ctx, call, { response, dropUsage: built.usageAsked })
+    const result = await readAnswer(ctx, call, { response, built })
     noteAttempt(ctx, 'error' in result ? errorClassOf(result) : ctx.upstreamErrorClass)
     return result
   } catch (thrown) {
@@ -134,7 +140,7 @@ function noteAttempt(ctx: RequestContext, errorClass: string | null): void {
   })
 }
 
-type AnswerOptions = { readonly response: ServerResponse; readonly dropUsage: boolean }
+type AnswerOptions = { readonly response: ServerResponse; readonly built: BuiltRequest }
 
 async function readAnswer(
   ctx: RequestContext,
@@ -153,12 +159,14 @@ async function readAnswer(
   }
   if (known(ctx.envelope, 'envelope').stream) return readStream(ctx, call, options)
   const body = await collectBody(call, MAX_ANSWER_BYTES)
-  const facts = ctx.endpoint.readAnswer(body)
+  const facts = options.built.endpoint.readAnswer(body)
   if (facts === null) return failure('upstream_invalid', ctx, 'sent an answer that is not JSON.')
   if (facts.failed)
     return failure('upstream_failed', ctx, 'answered with an error inside a success.')
+  const answer = ctx.translation === null ? body : ctx.translation.answer(body)
+  if (answer === null) return failure('upstream_invalid', ctx, 'sent an answer of another shape.')
   keepFacts(ctx, facts)
-  return { kind: 'whole', status, headers, body }
+  return { kind: 'whole', status, headers: headersOf(ctx, headers), body: answer }
 }
 
 function keepFacts(ctx: RequestContext, facts: AnswerFacts): void {
@@ -174,7 +182,7 @@ async function readStream(
   options: AnswerOptions,
 ): Promise<Answer | Failure> {
   const type = call.headers['content-type'] ?? ''
-  if (!type.toLowerCase().startsWith('text/event-stream')) {
+  if (!type.toLowerCase().startsWith(STREAM_TYPES[options.built.endpoint.framing])) {
     call.abort()
     return failure(
       'upstream_invalid',
@@ -201,7 +209,7 @@ async function readRefusal(ctx: RequestContext, call: UpstreamCall): Promise<Ans
     return failure('upstream_invalid', ctx, `answered ${status} with a compressed body.`)
   }
   const body = await collectBody(call, MAX_ERROR_BYTES)
-  const answer = { kind: 'whole', status, headers, body } as const
+  const answer = tellRefusal(ctx, { status, headers, body })
   const retried = ctx.terms?.policy.retry?.retryOn?.has(status) ?? false
   if (failureClass === 'client' && !retried) {
     ctx.upstreamErrorClass = failureClass
@@ -211,6 +219,32 @@ async function readRefusal(ctx: RequestContext, call: UpstreamCall): Promise<Ans
   const code = failureClass === 'overloaded' ? 'upstream_overloaded' : 'upstream_failed'
   const { error } = failure(code, ctx, `answered ${status}.`)
   return { error, refused: { answer, target: known(ctx.target, 'target'), failureClass } }
+}
+
+/** An upstream's refusal as it came, or in the client's own protocol. */
+function tellRefusal(
+  ctx: RequestContext,
+  refusal: {
+    readonly status: number
+    readonly headers: IncomingHttpHeaders
+    readonly body: Buffer
+  },
+): Extract<Answer, { kind: 'whole' }> {
+  if (ctx.translation === null) return { kind: 'whole', ...refusal }
+  const told = ctx.translation.refusal(refusal.status, refusal.body)
+  const headers = { ...headersOf(ctx, refusal.headers), ...told.headers }
+  return { kind: 'whole', status: told.status, headers, body: Buffer.from(told.body) }
+}
+
+/** Of a translated answer only what is not about its body is the upstream's. */
+function headersOf(ctx: RequestContext, headers: IncomingHttpHeaders): IncomingHttpHeaders {
+  if (ctx.translation === null) return headers
+  const kept: IncomingHttpHeaders = { 'content-type': 'application/json' }
+  for (const name of RETRY_HEADERS) {
+    const value = headers[name]
+    if (typeof value === 'string') kept[name] = value
+  }
+  return kept
 }
 
 /** Nobody asked for it, and nothing here would decode it. */

@@ -12,7 +12,7 @@ import { settle } from './settle.ts'
 /** The order is one of the product's promises: who asks, for what, may it, then send. `ctx` is authenticated. */
 export async function runRequest(ctx: RequestContext, response: ServerResponse): Promise<void> {
   try {
-    ctx.envelope = ctx.endpoint.readEnvelope(ctx.body, ctx.plan.server.maxJsonDepth)
+    ctx.envelope = ctx.endpoint.readEnvelope(ctx.body, ctx.plan.server.maxJsonDepth, ctx.pathModel)
     resolveRoute(ctx)
     const admitted = admit(ctx)
     if (admitted instanceof Promise) await admitted

@@ -1,8 +1,9 @@
 import { GatewayError } from '../../errors/gateway-error.ts'
-import type { KeyPlan, TargetPlan } from '../../plan/gateway-plan.ts'
+import type { KeyPlan, ProviderPlan, TargetPlan } from '../../plan/gateway-plan.ts'
 import { targetPermitted } from '../../plan/model-permission.ts'
 import { resolveModel } from '../../plan/resolve-model.ts'
 import { known, type RequestContext, type Terms } from '../pipeline/request-context.ts'
+import { bridgeTo, speaksNatively } from '../translation/translate-request.ts'
 
 /** Finds the targets that may serve this request, in the order to try them. Throws when none is left. */
 export function resolveRoute(ctx: RequestContext): void {
@@ -39,7 +40,7 @@ function usableTargets(
   terms: Terms,
   allowed: readonly TargetPlan[],
 ): readonly TargetPlan[] {
-  const speaking = allowed.filter((target) => target.provider.protocols.includes(ctx.protocol.id))
+  const speaking = allowed.filter(({ provider }) => isReachable(ctx, provider))
   if (speaking.length === 0) throw notServed(ctx, allowed)
   const usable = speaking.filter((target) => target.provider.credentialMissing === null)
   if (usable.length === 0) {
@@ -88,6 +89,11 @@ function sharesLimits(terms: Terms): boolean {
   return !('sharesLimits' in terms) || terms.sharesLimits === true
 }
 
+/** By the request's own bytes, or by a translation. */
+function isReachable(ctx: RequestContext, provider: ProviderPlan): boolean {
+  return speaksNatively(ctx, provider) || bridgeTo(ctx, provider) !== null
+}
+
 /** The first provider entry of the key's policy that matches the model, else the key's own terms. */
 function termsFor(key: KeyPlan, model: string): Terms {
   for (const entry of key.policy.providerEntries) {
@@ -108,7 +114,7 @@ function notServed(ctx: RequestContext, targets: readonly TargetPlan[]): Gateway
   const spoken = [...new Set(targets.flatMap((target) => target.provider.protocols))]
   return new GatewayError(
     'protocol_not_served',
-    `This model is served in ${spoken.join(', ')}, and translation from ${ctx.protocol.id} is not available in this version.`,
+    `This model is served in ${spoken.join(', ')}, and this endpoint is not translated from ${ctx.protocol.id}.`,
     { details: { param: 'model' } },
   )
 }

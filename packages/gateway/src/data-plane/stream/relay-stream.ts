@@ -1,8 +1,9 @@
 import type { ServerResponse } from 'node:http'
-import type { FrameVerdict, StreamTap } from '../../contracts/protocol.ts'
+import type { FrameVerdict, ProtocolEndpoint, StreamTap } from '../../contracts/protocol.ts'
 import { GatewayError } from '../../errors/gateway-error.ts'
 import { parseSseFrame, SseFrameSplitter } from '../../lib/sse-frames.ts'
 import { cutWhenStalled } from '../http/send.ts'
+import type { TranslatedStream } from '../translation/translation.ts'
 import type { BodyReader, UpstreamCall } from '../upstream/upstream-call.ts'
 import { UNWATCHED, type Watchdog, type Watched } from '../upstream/watchdog.ts'
 
@@ -20,6 +21,9 @@ export type RelayOptions = {
   readonly response: ServerResponse
   readonly call: UpstreamCall
   readonly tap: StreamTap
+  /** The client speaks another protocol; null: bytes pass. */
+  readonly translated: TranslatedStream | null
+  readonly framing: ProtocolEndpoint['framing']
   readonly watchdog: Watchdog
   readonly keepAliveFrame: string
   /** Writes the head; called once, when the first event is in. */
@@ -44,6 +48,7 @@ export class StreamRelay implements BodyReader, Watched {
   private readonly lead: Buffer[] = []
   private leadBytes = 0
   private readonly terminal: Buffer[] = []
+  private sawEnd = false
   /** When the upstream's last word was first noticed; null: not yet. */
   private lastWordAtMs: number | null = null
   private ended = false
@@ -53,6 +58,8 @@ export class StreamRelay implements BodyReader, Watched {
   private runBytes: Buffer | null = null
   private runStart = 0
   private runEnd = 0
+  /** Translated frames that are not written yet. */
+  private text = ''
 
   constructor(options: RelayOptions) {
     this.options = options
@@ -89,7 +96,7 @@ export class StreamRelay implements BodyReader, Watched {
       if (nowMs - this.pausedAtMs > watchdog.silence.stalledReaderMs) response.destroy()
       return
     }
-    if (this.terminal.length > 0 || tap.failed()) return this.onTickAfterEnd(nowMs)
+    if (this.sawEnd || tap.failed()) return this.onTickAfterEnd(nowMs)
     if (this.discarding || nowMs - this.lastWriteMs < watchdog.silence.keepAliveMs) return
     if (this.started) this.write(Buffer.from(this.options.keepAliveFrame))
     else if (this.leadBytes > 0) this.start()
@@ -110,9 +117,10 @@ export class StreamRelay implements BodyReader, Watched {
 
   /** Ends the client's stream: with the terminal frame after a whole answer, else with an error frame (or nothing). */
   finish(errorFrame: string | null): void {
-    const { response, watchdog } = this.options
+    const { response, watchdog, translated, tap } = this.options
     if (this.discarding || response.destroyed) return
     if (errorFrame !== null) this.terminal.splice(0, this.terminal.length, Buffer.from(errorFrame))
+    else if (translated !== null && !tap.failed()) this.terminal.push(Buffer.from(translated.end()))
     response.end(this.terminal.length === 1 ? this.terminal[0] : Buffer.concat(this.terminal))
     cutWhenStalled(response, watchdog.silence.stalledReaderMs)
   }
@@ -124,12 +132,17 @@ export class StreamRelay implements BodyReader, Watched {
 
   private pass(verdict: FrameVerdict, bytes: Buffer, start: number, end: number): void {
     if (!this.started) {
-      const isEvent = parseSseFrame(bytes, start, end) !== null
-      if (!isEvent) return this.holdLead(bytes.subarray(start, end))
+      if (!this.isEvent(bytes, start, end)) return this.holdLead(bytes.subarray(start, end))
       if (!this.start()) return
     }
+    if (verdict === 'end') this.sawEnd = true
+    const { translated } = this.options
+    if (translated !== null) {
+      this.text += translated.frame({ bytes, start, end })
+      return
+    }
     if (verdict === 'drop') return
-    if (verdict === 'end' || this.terminal.length > 0) {
+    if (this.sawEnd) {
       this.terminal.push(bytes.subarray(start, end))
       return
     }
@@ -162,6 +175,10 @@ export class StreamRelay implements BodyReader, Watched {
     return new GatewayError('upstream_truncated', problem)
   }
 
+  private isEvent(bytes: Buffer, start: number, end: number): boolean {
+    return this.options.framing !== 'sse' || parseSseFrame(bytes, start, end) !== null
+  }
+
   private holdLead(frame: Buffer): void {
     this.lead.push(frame)
     this.leadBytes += frame.length
@@ -191,6 +208,11 @@ export class StreamRelay implements BodyReader, Watched {
   }
 
   private flushRun(): void {
+    if (this.text !== '') {
+      const { text } = this
+      this.text = ''
+      this.write(Buffer.from(text))
+    }
     const bytes = this.runBytes
     if (bytes === null) return
     this.runBytes = null
