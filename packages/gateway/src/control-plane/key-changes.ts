@@ -7,6 +7,7 @@ import { hashKeySecret, newKeySecret, newPublicId } from '../lib/virtual-key.ts'
 import type { CreateKeyBody, RotateKeyBody, SubjectBody, UpdateKeyBody } from './admin-api.ts'
 import { AdminError, badRequest } from './admin-error.ts'
 import { checkKeyPolicy } from './check-key-policy.ts'
+import { checkUpstreamAddresses } from './check-upstream-addresses.ts'
 import type { Control } from './control.ts'
 import { findChangeableKey } from './find-key.ts'
 import { inTurn } from './in-turn.ts'
@@ -22,6 +23,7 @@ const LAST_CHARACTERS = 4
 /** Makes a key that is valid from the very next request on. Throws `AdminError`; then nothing was made. */
 export function createKey(control: Control, body: CreateKeyBody): Promise<KeyAndSecret> {
   return inTurn(control.store, async () => {
+    await checkUpstreamAddresses(control, body.policy)
     const nowMs = control.clock.wallMs()
     const secret = newKeySecret()
     const key: KeyRecord = {
@@ -54,8 +56,13 @@ export function createKey(control: Control, body: CreateKeyBody): Promise<KeyAnd
 }
 
 /** A merge patch over the fields that can be edited. Throws `AdminError`; then nothing was changed. */
-export function updateKey(control: Control, id: string, body: UpdateKeyBody): Promise<KeyRecord> {
-  return changeKey(control, id, (key, nowMs) => {
+export async function updateKey(
+  control: Control,
+  id: string,
+  body: UpdateKeyBody,
+): Promise<KeyRecord> {
+  await checkUpstreamAddresses(control, body.policy)
+  return await changeKey(control, id, (key, nowMs) => {
     const changed: KeyRecord = {
       ...key,
       name: body.name ?? key.name,

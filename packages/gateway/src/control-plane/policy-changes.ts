@@ -9,6 +9,7 @@ import { checkUpstream } from '../plan/route-upstream.ts'
 import type { JsonObject } from './admin-api.ts'
 import { AdminError, configProblems } from './admin-error.ts'
 import { checkPolicyProviders } from './check-policy-providers.ts'
+import { checkUpstreamAddresses } from './check-upstream-addresses.ts'
 import type { Control } from './control.ts'
 import { allKeys } from './find-key.ts'
 import { isFilePolicy } from './find-policy.ts'
@@ -70,6 +71,7 @@ async function writePolicy(
   policy: JsonObject,
 ): Promise<PolicyRecord> {
   checkPolicy(control, name, policy)
+  await checkUpstreamAddresses(control, policy)
   const before = await control.store.policies.get(name)
   const nowMs = control.clock.wallMs()
   const record: PolicyRecord = {
