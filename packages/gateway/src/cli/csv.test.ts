@@ -50,6 +50,7 @@ const RECORD: UsageRecordView = {
   session_id: null,
   client_ip: null,
   metadata: {},
+  translation: null,
 }
 
 it('writes the columns of the header, empty where there is nothing', () => {

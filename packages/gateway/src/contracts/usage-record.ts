@@ -55,4 +55,9 @@ export type UsageRecord = {
   readonly sessionId: string | null
   readonly clientIp: string | null
   readonly metadata: Readonly<Record<string, string>>
+  /** The provider was spoken to in another protocol than the client's; null, or absent in older records: it was not. */
+  readonly translation?: TranslationRecord | null
 }
+
+/** `losses`: fields of the request that could not be carried. */
+export type TranslationRecord = { readonly protocol: string; readonly losses: readonly string[] }

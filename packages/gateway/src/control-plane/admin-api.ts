@@ -300,6 +300,8 @@ export type UsageRecordView = {
   readonly session_id: string | null
   readonly client_ip: string | null
   readonly metadata: Readonly<Record<string, string>>
+  /** The provider was spoken to in another protocol, which could not carry `losses`. */
+  readonly translation: { readonly protocol: string; readonly losses: readonly string[] } | null
 }
 
 /** Full ids and names. `since` is included, `until` is not. */

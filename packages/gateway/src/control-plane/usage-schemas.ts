@@ -62,6 +62,7 @@ export const usageRecordSchema: z.ZodType<UsageRecordView> = z.strictObject({
   session_id: maybeText,
   client_ip: maybeText,
   metadata: z.record(text, text),
+  translation: z.nullable(z.strictObject({ protocol: text, losses: z.array(text) })),
 })
 NAMED_SCHEMAS.add(usageRecordSchema, { id: 'UsageRecord' })
 

@@ -58,6 +58,7 @@ export function usageRecordView(record: UsageRecord): UsageRecordView {
     session_id: record.sessionId,
     client_ip: record.clientIp,
     metadata: record.metadata,
+    translation: record.translation ?? null,
   }
 }
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { testProvider } from './testing/plan-fixtures.ts'
 import { upstreamPath } from './upstream-path.ts'
 
-const CHAT = { endpoint: 'chat', path: '/v1/chat/completions' }
+const CHAT = { endpoint: 'chat', path: '/v1/chat/completions', query: '' }
 
 describe('upstreamPath', () => {
   it.each([
@@ -14,6 +14,19 @@ describe('upstreamPath', () => {
     ['/v1/proxy', '/v1/proxy/v1/chat/completions'],
   ])('base %j gives %s', (basePath, expected) => {
     expect(upstreamPath({ ...testProvider(), basePath }, CHAT, 'm')).toBe(expected)
+  })
+
+  it('asks for what the endpoint needs, once', () => {
+    const stream = {
+      endpoint: 'gemini',
+      path: '/v1beta/models/{model}:streamGenerateContent',
+      query: '?alt=sse',
+    }
+    const path = '/v1beta/models/m:streamGenerateContent'
+    expect(upstreamPath(testProvider(), stream, 'm')).toBe(`${path}?alt=sse`)
+    expect(upstreamPath(testProvider(), stream, 'm', '?alt=sse&x=1')).toBe(`${path}?alt=sse&x=1`)
+    const own = { ...testProvider(), paths: { [stream.path]: '/publishers/{model}:stream' } }
+    expect(upstreamPath(own, stream, 'm')).toBe('/publishers/m:stream?alt=sse')
   })
 
   it('fills the model, encoded', () => {

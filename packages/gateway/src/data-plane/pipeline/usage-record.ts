@@ -1,4 +1,4 @@
-import type { AttemptRecord, UsageRecord } from '../../contracts/usage-record.ts'
+import type { AttemptRecord, TranslationRecord, UsageRecord } from '../../contracts/usage-record.ts'
 import { sortableId } from '../../lib/sortable-id.ts'
 import { overheadMs } from '../http/answer-headers.ts'
 import { headField } from '../http/request-head.ts'
@@ -39,7 +39,13 @@ export function usageRecord(ctx: RequestContext): UsageRecord {
     userAgent: clientText(ctx, ['user-agent']),
     sessionId: clientText(ctx, ['x-claude-code-session-id', 'x-session-id']),
     clientIp: ctx.clientIp,
+    translation: translationOf(ctx),
   }
+}
+
+function translationOf({ translation }: RequestContext): TranslationRecord | null {
+  if (translation === null) return null
+  return { protocol: translation.upstreamProtocol.id, losses: translation.losses }
 }
 
 type Caller = Pick<

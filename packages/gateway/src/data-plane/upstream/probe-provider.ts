@@ -12,7 +12,7 @@ export type Probe = {
 }
 
 const MAX_LIST_BYTES = 8 * 1024 * 1024
-const MODELS = { endpoint: 'models', path: '/v1/models' } as const
+const MODELS = { endpoint: 'models', path: '/v1/models', query: '' } as const
 
 /** Asks a provider for its models with the configured credential: the cheapest call that proves both. Never throws. */
 export async function probeProvider(
