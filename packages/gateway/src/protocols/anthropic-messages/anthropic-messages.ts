@@ -1,4 +1,5 @@
 import type { ModelListing, Protocol } from '../../contracts/protocol.ts'
+import { MESSAGES_DIALECT } from './dialect.ts'
 import { renderError, renderStreamError } from './error.ts'
 import { limitHeaders } from './limit-headers.ts'
 import { COUNT_TOKENS, MESSAGES } from './messages.ts'
@@ -7,7 +8,7 @@ import { COUNT_TOKENS, MESSAGES } from './messages.ts'
 export const ANTHROPIC_MESSAGES: Protocol = {
   id: 'anthropic-messages',
   endpoints: [MESSAGES, COUNT_TOKENS],
-  dialect: null,
+  dialect: MESSAGES_DIALECT,
   marks: ['anthropic-version', 'anthropic-beta'],
   forwardedHeaders: ['anthropic-*', 'x-stainless-*', 'x-claude-code-*', 'x-app'],
   renderError,

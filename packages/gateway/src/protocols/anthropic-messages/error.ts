@@ -17,7 +17,11 @@ const TYPES: Readonly<Record<ErrorKind, string>> = {
 }
 
 /** Anthropic says 529 when the model is overloaded; agents back off by that status. */
-const OVERLOADED_STATUS = 529
+export const OVERLOADED_STATUS = 529
+
+export function errorType(kind: ErrorKind): string {
+  return TYPES[kind]
+}
 
 export function renderError(error: GatewayError, requestId: string): ErrorReply {
   return {
