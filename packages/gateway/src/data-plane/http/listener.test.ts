@@ -51,6 +51,9 @@ async function raw(bytes: string | Buffer): Promise<RawClient> {
   return client
 }
 
+const CHAT_ERROR = /"error":\{"message":"The request is not valid HTTP\."/
+const MESSAGES_ERROR = /request-id: req_[^]*"type":"error","error":\{"type":"invalid_request_error"/
+
 const answersIn = (text: string): readonly string[] => text.match(/HTTP\/1\.1 \d{3}/g) ?? []
 const post = (extra: string, body = BODY, length = Buffer.byteLength(body)): string =>
   `POST /v1/chat/completions HTTP/1.1\r\nhost: gw.test\r\nauthorization: Bearer ${harness.secret}\r\n` +
@@ -205,6 +208,27 @@ describe('a connection', () => {
     expect(client.text()).toBe('')
     await settled(1)
     expect(harness.records[0]).toMatchObject({ errorClass: 'cancelled' })
+  })
+
+  it.each<[string, string, RegExp]>([
+    ['chat', 'POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nbad name: 1\r\n\r\n', CHAT_ERROR],
+    ['messages', 'POST /v1/messages HTTP/1.1\r\nhost: a\r\nbad name: 1\r\n\r\n', MESSAGES_ERROR],
+    [
+      'messages, by a mark',
+      'GET /v1/models HTTP/1.1\r\nAnthropic-Version: 1\r\nhost: a\r\nbad name: 1\r\n\r\n',
+      MESSAGES_ERROR,
+    ],
+    ['another version of HTTP', 'POST /v1/messages HTTP/3.7\r\nhost: a\r\n\r\n', MESSAGES_ERROR],
+    [
+      'the second of two',
+      'GET /health HTTP/1.1\r\nhost: a\r\n\r\nPOST /v1/messages HTTP/1.1\r\nbad name: 1\r\n\r\n',
+      MESSAGES_ERROR,
+    ],
+  ])('is told what the parser refuses as its protocol would: %s', async (_what, bytes, error) => {
+    await start()
+    const text = await exchange(bytes)
+    expect(text).toMatch(error)
+    expect(text).toMatch(/x-request-id: req_\w+\r\n/)
   })
 
   it('is told in JSON what the parser refuses', async () => {

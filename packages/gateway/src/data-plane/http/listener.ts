@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import type { Protocol } from '../../contracts/protocol.ts'
 import { GatewayError, toGatewayError } from '../../errors/gateway-error.ts'
 import { newRequestId } from '../../lib/sortable-id.ts'
 import type { SeenKey } from '../../plan/key-ring.ts'
@@ -46,7 +47,7 @@ export function createListener(dataPlane: DataPlane): Server {
   server.on('checkContinue', front.onContinue)
   server.on('checkExpectation', front.onExpectation)
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) =>
-    answerBrokenConnection(error, socket),
+    answerBrokenConnection(error, socket, front.protocolOf),
   )
   return server
 }
@@ -69,6 +70,9 @@ class Front {
   readonly onContinue = (req: IncomingMessage, res: ServerResponse): void => {
     void this.handle(req, res, true)
   }
+
+  readonly protocolOf = (fields: readonly string[], path: string): Protocol =>
+    this.table.protocolOf(fields, path)
 
   readonly onExpectation = (req: IncomingMessage, res: ServerResponse): void => {
     const error = new GatewayError('expectation_failed', 'Only 100-continue may be expected.')
