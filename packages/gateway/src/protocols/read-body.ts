@@ -88,16 +88,20 @@ export function readModel(body: ReadBody): { model: string; span: Span } {
   const span = body.members.get('model')
   if (span === undefined) throw invalidField('model', 'is required.')
   const model = isShortString(body, span) ? parseSpan(body.bytes, span) : null
-  if (typeof model !== 'string' || model === '') {
-    throw invalidField('model', 'must be a non-empty string.')
-  }
+  if (typeof model !== 'string') throw invalidField('model', 'must be a non-empty string.')
+  checkModelName(model)
+  return { model, span }
+}
+
+/** Throws when a text cannot be a model's name. */
+export function checkModelName(model: string): void {
+  if (model === '') throw invalidField('model', 'must be a non-empty string.')
   if (model.length > MAX_MODEL_CHARS) {
     throw invalidField('model', `must be at most ${MAX_MODEL_CHARS} characters.`)
   }
   if (isOddName(model)) {
     throw invalidField('model', 'must be printable ASCII without spaces.')
   }
-  return { model, span }
 }
 
 /** Names go into headers, paths and logs. */

@@ -1,0 +1,26 @@
+import type { Protocol } from '../../contracts/protocol.ts'
+import { renderError, renderStreamError } from './error.ts'
+import { GEMINI_ENDPOINTS } from './generate.ts'
+import { renderModel, renderModels } from './models.ts'
+
+/** Google's Gemini API, at Google AI Studio and on Vertex AI. */
+export const GEMINI: Protocol = {
+  id: 'gemini',
+  endpoints: GEMINI_ENDPOINTS,
+  dialect: null,
+  marks: ['x-goog-api-key', 'x-goog-api-client'],
+  credentialQuery: 'key',
+  /** Google's servers take headers, credentials and payers from queries too; nothing but `alt`, which is fixed, is needed. */
+  forwardedQuery: [],
+  modelsPath: '/v1beta/models',
+  /** `x-goog-user-project` stays here: it would bill a project of the client's choice on the operator's credential. */
+  forwardedHeaders: ['x-goog-api-client'],
+  renderError,
+  renderStreamError,
+  keepAliveFrame: ': keep-alive\n\n',
+  /** Google states no limits in headers; when to come back stands in the error. */
+  limitHeaders: () => ({}),
+  renderModels,
+  renderModel,
+  requestIdHeader: 'x-request-id',
+}
