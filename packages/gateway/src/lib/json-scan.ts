@@ -88,6 +88,22 @@ export function scanJsonObject(
   return scanner.run()
 }
 
+/**
+ * Whether none of four bytes is a quote, a backslash or a control character.
+ *
+ * In each byte, `(x - k) & ~x & 0x80` is set when x is below k. A borrow can only set it in bytes behind one where it is
+ * set rightly, so the answer for all four is exact. Equality is the same test, on the difference, with 1.
+ */
+function isPlain(word: number): boolean {
+  const quote = word ^ 0x22222222
+  const backslash = word ^ 0x5c5c5c5c
+  const stops =
+    ((word - 0x20202020) & ~word) |
+    ((quote - 0x01010101) & ~quote) |
+    ((backslash - 0x01010101) & ~backslash)
+  return (stops & 0x80808080) === 0
+}
+
 /** Key offsets of one open object per depth, made once: scans run one after another. */
 const KEYS: number[][] = []
 
@@ -108,6 +124,8 @@ class Scanner {
 
   private readonly bytes: Uint8Array
   private readonly buffer: Buffer
+  /** The same bytes, four at a time. */
+  private readonly words: DataView
   private readonly end: number
   private readonly maxDepth: number
   private readonly refuseDuplicates: boolean
@@ -120,6 +138,7 @@ class Scanner {
   constructor(bytes: Buffer, options: JsonScanOptions, start: number, end: number) {
     this.bytes = bytes
     this.buffer = bytes
+    this.words = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
     this.at = start
     this.end = end
     this.membersEndAt = start
@@ -235,9 +254,10 @@ class Scanner {
   }
 
   private string(): void {
-    const { bytes, end } = this
+    const { bytes, words, end } = this
     let at = this.at + 1
     for (;;) {
+      while (at + 4 <= end && isPlain(words.getInt32(at))) at += 4
       while (at < end && STRING_STOP[bytes[at] ?? 0] === 0) at++
       const byte = bytes[at]
       if (at >= end) {
@@ -381,8 +401,10 @@ class Scanner {
   }
 
   private skipSpace(): void {
-    const { bytes } = this
-    while (this.at < this.end && SPACE[bytes[this.at] ?? 0] === 1) this.at++
+    const { bytes, end } = this
+    let { at } = this
+    while (at < end && SPACE[bytes[at] ?? 0] === 1) at++
+    this.at = at
   }
 
   /** The byte at hand; 0 at the end, which no rule accepts. */
