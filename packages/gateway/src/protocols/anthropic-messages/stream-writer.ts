@@ -127,7 +127,9 @@ class MessagesWriter {
       return newBlock('tool', toolUseJson(sealCallId(open.id, open.signature), open.name, '{}'))
     }
     if (open.type === 'thinking') {
-      return open.redacted ? newBlock('redacted', REDACTED_HEAD) : newBlock('thinking', THINKING_HEAD)
+      return open.redacted
+        ? newBlock('redacted', REDACTED_HEAD)
+        : newBlock('thinking', THINKING_HEAD)
     }
     if (open.type === 'refusal') this.refused = true
     return newBlock('text', TEXT_HEAD)
