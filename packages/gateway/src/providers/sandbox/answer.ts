@@ -96,8 +96,8 @@ function pieces(text: string): readonly string[] {
 function toolCalls(ask: Ask, behaviour: Behaviour): readonly Block[] {
   if (ask.tools.length === 0 || ask.toolChoice.kind === 'none') return []
   if (behaviour.scripted) {
-    const scripted = scriptedCall(ask)
-    if (scripted !== null) return [scripted]
+    const scripted = scriptedCalls(ask)
+    if (scripted.length > 0) return scripted
   }
   if (ask.toolResults > 0) return []
   return chosenTools(ask, behaviour).map((tool, i) => toolBlock(ask, tool, i))
@@ -114,14 +114,23 @@ function chosenTools(ask: Ask, behaviour: Behaviour): readonly Tool[] {
 
 const SCRIPT = /\[\[tool:([\w.-]+)\s*(\{.*?\})?\s*\]\]/gs
 
-/** The next step of a script: as many are done as there are tool results since. Null: no step is left. */
-function scriptedCall(ask: Ask): Block | null {
-  const steps = [...ask.lastUserText.matchAll(SCRIPT)]
-  const step = steps[ask.toolResults]
-  if (step === undefined) return null
-  const name = step[1] ?? ''
-  if (!ask.tools.some((tool) => tool.name === name)) return null
-  return toolCall(ask, name, ask.toolResults, step[2] ?? '{}')
+/**
+ * The calls of a script's next step: as many are done as there are tool results since. None: no step is left.
+ *
+ * `[[tool:A {}]]+[[tool:B {}]]` is one step with two calls.
+ */
+function scriptedCalls(ask: Ask): readonly Block[] {
+  const calls = [...ask.lastUserText.matchAll(SCRIPT)]
+  const next = calls.slice(ask.toolResults)
+  const last = next.findIndex((call) => !isJoined(ask.lastUserText, call))
+  const step = last === -1 ? next : next.slice(0, last + 1)
+  const known = step.filter(([, name]) => ask.tools.some((tool) => tool.name === name))
+  return known.map(([, name = '', json = '{}'], i) => toolCall(ask, name, i, json))
+}
+
+/** Whether the next call belongs to the same step. */
+function isJoined(script: string, { 0: text, index }: RegExpExecArray): boolean {
+  return script[index + text.length] === '+'
 }
 
 function toolBlock(ask: Ask, tool: Tool, index: number): Block {
