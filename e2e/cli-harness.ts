@@ -12,6 +12,8 @@ export type Workspace = {
   readonly dir: string
   readonly env: Readonly<Record<string, string>>
   readonly remove: () => void
+  /** What is run; absent: the checkout's own. */
+  readonly main?: string
 }
 
 export type Result = {
@@ -61,11 +63,11 @@ export async function tollgateJson(
 }
 
 export function start(
-  { dir, env }: Workspace,
+  { dir, env, main = MAIN }: Workspace,
   args: readonly string[],
   options: RunOptions = {},
 ): ChildProcess {
-  return spawn(process.execPath, [MAIN, ...args], {
+  return spawn(process.execPath, [main, ...args], {
     cwd: dir,
     env: { ...env, ...options.env },
     stdio: ['pipe', 'pipe', 'pipe'],
