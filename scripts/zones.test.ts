@@ -9,6 +9,9 @@ const COMPOSITION = 'composition'
 /** Kinds whose members must not know each other. */
 const KINDS: ReadonlySet<string> = new Set(['protocols', 'providers', 'storage', 'exporters'])
 
+/** Folders of a kind that are no members: what several members share. */
+const SHARED: ReadonlySet<string> = new Set(['translation', 'openai-wire'])
+
 type Module = { readonly file: string; readonly imports: readonly string[] }
 
 function readModules(): readonly Module[] {
@@ -75,7 +78,7 @@ function siblingProblem(file: string, zone: string, target: string): string | nu
   const [, member = ''] = file.split('/')
   const [, other = ''] = target.split('/')
   const bothFolders = file.split('/').length > 2 && target.split('/').length > 2
-  if (!bothFolders || member === other) return null
+  if (!bothFolders || member === other || SHARED.has(other)) return null
   return `${file} imports ${target}; members of ${zone}/ must not know each other.`
 }
 

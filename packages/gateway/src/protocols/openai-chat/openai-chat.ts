@@ -1,5 +1,6 @@
 import type { ModelListing, Protocol } from '../../contracts/protocol.ts'
 import { CHAT } from './chat.ts'
+import { CHAT_DIALECT } from './dialect.ts'
 import { EMBEDDINGS } from './embeddings.ts'
 import { renderError, renderStreamError } from './error.ts'
 import { limitHeaders } from './limit-headers.ts'
@@ -8,7 +9,7 @@ import { limitHeaders } from './limit-headers.ts'
 export const OPENAI_CHAT: Protocol = {
   id: 'openai-chat',
   endpoints: [CHAT, EMBEDDINGS],
-  dialect: null,
+  dialect: CHAT_DIALECT,
   marks: [],
   forwardedHeaders: [
     'openai-*',

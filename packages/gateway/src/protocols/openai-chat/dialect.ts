@@ -1,0 +1,34 @@
+import type { Dialect } from '../../contracts/dialect.ts'
+import { readRefusal, writeRefusal } from '../openai-wire/refusals.ts'
+import { CHAT } from './chat.ts'
+import { readAnswer } from './read-answer.ts'
+import { readRequest } from './read-request.ts'
+import { streamReader } from './stream-reader.ts'
+import { streamWriter } from './stream-writer.ts'
+import { writeAnswer } from './write-answer.ts'
+import { writeRequest } from './write-request.ts'
+
+/** OpenAI's own limits; compatible vendors take no less. From general knowledge, not read live. */
+const MAX_NAME_CHARS = 64
+const MAX_ID_CHARS = 40
+
+/**
+ * How chat completions carry a conversation, for both sides. What they cannot: docs/reference/translation.md.
+ *
+ * Ids may hold any printable character, because vendors want their own back as they gave them. Custom tools are OpenAI's
+ * alone, so they are wrapped.
+ */
+export const CHAT_DIALECT: Dialect = {
+  endpointFor: () => CHAT,
+  readRequest,
+  writeRequest,
+  readAnswer,
+  writeAnswer,
+  streamReader,
+  streamWriter,
+  readRefusal,
+  writeRefusal,
+  toolNames: { pattern: /^[a-zA-Z0-9_-]+$/, maxChars: MAX_NAME_CHARS },
+  callIds: { pattern: /^[!-~]+$/, maxChars: MAX_ID_CHARS },
+  customTools: false,
+}
