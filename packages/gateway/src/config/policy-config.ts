@@ -102,8 +102,8 @@ export type PolicyFields = LimitShorthands &
     readonly max_cost_per_request?: number
     readonly unpriced?: 'deny' | 'allow'
     /** Refuse with 400 what a translation to another protocol cannot carry. */
-  readonly strict_translation?: boolean
-  readonly metadata?: Readonly<Record<string, string>>
+    readonly strict_translation?: boolean
+    readonly metadata?: Readonly<Record<string, string>>
   }
 
 export type ProviderEntryConfig = PolicyFields & {

@@ -81,6 +81,8 @@ export type Demand = {
   readonly outputTokens: number
   readonly fixedCostPicoUsd: number | null
   readonly outputPicoUsd: number
+  /** The public model that was asked for: what is expected of the output is learnt for each. */
+  readonly model?: string
 }
 
 /** What was really used. `costNanoUsd` is what the usage record says, so that ledger and counters agree. */

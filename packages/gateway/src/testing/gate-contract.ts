@@ -347,6 +347,29 @@ export function gateContract(name: string, makeGate: MakeGate): void {
         await gate.settle(expected, actualOf(0, 12_000))
         expect(await gate.statesOf(expected)).toMatchObject([{ used: 12_000, reserved: 0 }])
       })
+
+      it('expected learns for each model', async () => {
+        const { gate } = await start()
+        const charges = [chargeOf(limitOf(lifetime(100_000), { reserve: 'expected' }))]
+        for (let i = 0; i < 16; i++) {
+          for (const [model, tokens] of [
+            ['terse', 1],
+            ['wordy', 300],
+          ] as const) {
+            const reservation = admitted(
+              await gate.reserve(charges, { ...demandFor(0, 400), model }),
+            )
+            await gate.settle(reservation, actualOf(0, tokens))
+          }
+        }
+        const reserved: number[] = []
+        for (const model of ['terse', 'wordy', 'new']) {
+          const reservation = admitted(await gate.reserve(charges, { ...demandFor(0, 400), model }))
+          reserved.push((await gate.statesOf(reservation))[0]?.reserved ?? 0)
+          await gate.release(reservation)
+        }
+        expect(reserved).toEqual([1, 300, 400])
+      })
     })
 
     describe('alerts', () => {

@@ -11,7 +11,7 @@ import { FixedMeter } from './fixed.ts'
 import type { GateClock } from './gate-clock.ts'
 import { LifetimeMeter } from './lifetime.ts'
 import type { Meter } from './meter.ts'
-import { OutputEstimate } from './output-estimate.ts'
+import { OutputEstimates } from './output-estimate.ts'
 import { SlidingMeter } from './sliding.ts'
 
 export type CounterParts = {
@@ -28,7 +28,7 @@ export class Counter {
   readonly value: string
   readonly meter: Meter
   #limit: LimitPlan
-  #outputs: OutputEstimate | null
+  #outputs: OutputEstimates | null
   #restored: boolean
   /** Per alerted fraction, the gate time until which it is not repeated. */
   #silentUntilMs: Map<number, number> | null = null
@@ -39,7 +39,7 @@ export class Counter {
     this.value = counter.value
     this.meter = counter.meter
     this.#restored = counter.restored
-    this.#outputs = limit.reserve === 'expected' ? new OutputEstimate() : null
+    this.#outputs = limit.reserve === 'expected' ? new OutputEstimates() : null
   }
 
   get limit(): LimitPlan {
@@ -47,7 +47,7 @@ export class Counter {
   }
 
   /** Null unless the limit reserves what is expected. */
-  get outputs(): OutputEstimate | null {
+  get outputs(): OutputEstimates | null {
     return this.#outputs
   }
 
@@ -56,7 +56,7 @@ export class Counter {
     if (limit.unit !== this.#limit.unit || !this.meter.adopt(limit.algorithm)) return false
     this.#limit = limit
     if (limit.reserve !== 'expected') this.#outputs = null
-    else if (this.#outputs === null) this.#outputs = new OutputEstimate()
+    else if (this.#outputs === null) this.#outputs = new OutputEstimates()
     if (this.#restored) {
       this.#restored = false
       // What was reached before the restart was alerted before it.

@@ -82,7 +82,12 @@ class MemoryGate implements Gate {
     takeAll(holds, { demand, outputTokens, nowMs })
     this.#noteChanged(holds)
     const shrunk = outputTokens < demand.outputTokens
-    const grant: Grant = { outputTokens, shrunk, excused: excused ?? NOTHING_EXCUSED }
+    const grant: Grant = {
+      outputTokens,
+      shrunk,
+      excused: excused ?? NOTHING_EXCUSED,
+      model: demand.model ?? '',
+    }
     this.#lastId += 1
     this.#open += 1
     return { ok: true, reservation: new OpenReservation(this.#lastId, grant, holds) }
@@ -107,7 +112,9 @@ class MemoryGate implements Gate {
       const { meter, limit, outputs } = hold.counter
       const used = actualAmount(limit.unit, actual)
       meter.close(hold, isAmount(used) ? used : hold.amount, nowMs)
-      if (outputs !== null && isAmount(actual.outputTokens)) outputs.add(actual.outputTokens)
+      if (outputs !== null && isAmount(actual.outputTokens)) {
+        outputs.of(open.model).add(actual.outputTokens)
+      }
     }
     this.#noteChanged(open.holds)
     for (const hold of open.holds) hold.counter.alertIfReached(nowMs, this.#onAlert)
@@ -201,7 +208,7 @@ function takeAll(
 ): void {
   for (const hold of holds) {
     const { counter } = hold
-    const outputTokens = reservedOutput(counter, granted.outputTokens)
+    const outputTokens = reservedOutput(counter, granted.demand, granted.outputTokens)
     hold.amount = demandedAmount(counter.limit.unit, granted.demand, outputTokens)
     hold.ticket = counter.meter.take(hold.amount, granted.nowMs)
   }

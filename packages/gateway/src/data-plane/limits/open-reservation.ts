@@ -16,7 +16,9 @@ export class Hold implements Taken {
   }
 }
 
-export type Grant = Pick<Reservation, 'outputTokens' | 'shrunk' | 'excused'>
+export type Grant = Pick<Reservation, 'outputTokens' | 'shrunk' | 'excused'> & {
+  readonly model: string
+}
 
 export class OpenReservation implements Reservation {
   readonly id: number
@@ -24,6 +26,7 @@ export class OpenReservation implements Reservation {
   readonly shrunk: boolean
   readonly excused: readonly Refusal[]
   readonly holds: readonly Hold[]
+  readonly model: string
   #open = true
 
   constructor(id: number, grant: Grant, holds: readonly Hold[]) {
@@ -32,6 +35,7 @@ export class OpenReservation implements Reservation {
     this.shrunk = grant.shrunk
     this.excused = grant.excused
     this.holds = holds
+    this.model = grant.model
   }
 
   /** True the first time, so that a reservation is settled or released once. */

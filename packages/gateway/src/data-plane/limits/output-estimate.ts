@@ -4,7 +4,26 @@ const QUANTILE = 0.95
 /** Sorting on every settle would cost more than all six limits; the 95th percentile moves slowly. */
 const SORT_EVERY = 8
 
-/** Running 95th percentile of the output tokens of one counter's latest calls, for `reserve: expected`. */
+/** Names come from clients, so that only so many are kept; the oldest goes first. */
+const MAX_MODELS = 256
+
+/** What is expected of one counter's calls, by model. */
+export class OutputEstimates {
+  readonly #byModel = new Map<string, OutputEstimate>()
+
+  of(model: string): OutputEstimate {
+    const known = this.#byModel.get(model)
+    if (known !== undefined) return known
+    const estimate = new OutputEstimate()
+    if (this.#byModel.size >= MAX_MODELS) {
+      this.#byModel.delete(this.#byModel.keys().next().value ?? '')
+    }
+    this.#byModel.set(model, estimate)
+    return estimate
+  }
+}
+
+/** Running 95th percentile of the output tokens of the latest calls, for `reserve: expected`. */
 export class OutputEstimate {
   readonly #latest: number[] = []
   #seen = 0

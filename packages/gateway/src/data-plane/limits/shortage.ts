@@ -13,7 +13,7 @@ export type Shortage =
 /** Null: the counter can take the worst case. Hot: once per charge. bench/gate.ts */
 export function shortageOf(counter: Counter, demand: Demand, nowMs: number): Shortage | null {
   const { limit, meter } = counter
-  const worst = reservedOutput(counter, demand.outputTokens)
+  const worst = reservedOutput(counter, demand, demand.outputTokens)
   const needed = demandedAmount(limit.unit, demand, worst)
   const free = meter.freeAt(nowMs)
   if (needed <= free) return null
@@ -25,8 +25,12 @@ export function shortageOf(counter: Counter, demand: Demand, nowMs: number): Sho
 }
 
 /** Output tokens that the limit reserves of a request that may write `outputTokens`. */
-export function reservedOutput(counter: Counter, outputTokens: number): number {
-  return counter.outputs === null ? outputTokens : counter.outputs.expectedOf(outputTokens)
+export function reservedOutput(
+  { outputs }: Counter,
+  { model }: Demand,
+  outputTokens: number,
+): number {
+  return outputs === null ? outputTokens : outputs.of(model ?? '').expectedOf(outputTokens)
 }
 
 export function refusalOf(counter: Counter, needed: number, clock: GateClock): Refusal {

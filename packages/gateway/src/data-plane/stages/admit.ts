@@ -129,8 +129,8 @@ function checkInput(terms: Terms, inputTokens: number): void {
 
 /** The most that any candidate may use: whichever answers, the reservation covers it. */
 function worstCase(ctx: RequestContext, inputTokens: number): Demand {
-  const { choices, maxOutputTokens } = known(ctx.envelope, 'envelope')
-  let worst: Demand = { ...NOTHING, inputTokens }
+  const { choices, maxOutputTokens, model } = known(ctx.envelope, 'envelope')
+  let worst: Demand = { ...NOTHING, inputTokens, model }
   for (const target of ctx.targets) {
     const cap = ctx.outputCap ?? maxOutputTokens ?? target.maxOutputTokens
     const demand = demandOf({ inputTokens, outputTokens: cap * choices, price: target.price })
@@ -139,6 +139,7 @@ function worstCase(ctx: RequestContext, inputTokens: number): Demand {
       outputTokens: Math.max(worst.outputTokens, demand.outputTokens),
       fixedCostPicoUsd: Math.max(worst.fixedCostPicoUsd ?? 0, demand.fixedCostPicoUsd ?? 0),
       outputPicoUsd: Math.max(worst.outputPicoUsd, demand.outputPicoUsd),
+      model,
     }
   }
   return worst
