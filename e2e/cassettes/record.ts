@@ -29,10 +29,12 @@ export async function startRecorder(options: {
   const { upstream, secrets = [] } = options
   const interactions: Interaction[] = []
   const server = createServer((req, res) => {
-    void pass(req, res, upstream).then((passed) => {
-      if (passed !== null) interactions.push(masked(req, passed, secrets))
-    })
+    void keep(req, res)
   })
+  async function keep(req: IncomingMessage, res: ServerResponse): Promise<void> {
+    const passed = await pass(req, res, upstream)
+    if (passed !== null) interactions.push(masked(req, passed, secrets))
+  }
   return {
     url: await listen(server),
     interactions,

@@ -47,9 +47,10 @@ async function finishStream(ctx: RequestContext, stream: OpenStream): Promise<vo
   }
   try {
     await settle(ctx)
-    stream.relay.finish(end === null || stream.tap.failed() ? null : errorFrame(ctx, end))
+    const isTold = end === null || stream.tap.failed()
+    stream.relay.finish(isTold ? null : errorFrame(ctx, end), ctx.usage)
   } catch (thrown) {
-    stream.relay.finish(errorFrame(ctx, toGatewayError(thrown)))
+    stream.relay.finish(errorFrame(ctx, toGatewayError(thrown)), ctx.usage)
   }
 }
 

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { FrameVerdict, ProtocolEndpoint, StreamTap } from '../../contracts/protocol.ts'
+import type { Usage } from '../../contracts/usage.ts'
 import { GatewayError } from '../../errors/gateway-error.ts'
 import { parseSseFrame, SseFrameSplitter } from '../../lib/sse-frames.ts'
 import { cutWhenStalled } from '../http/send.ts'
@@ -115,12 +116,16 @@ export class StreamRelay implements BodyReader, Watched {
     this.options.call.abort()
   }
 
-  /** Ends the client's stream: with the terminal frame after a whole answer, else with an error frame (or nothing). */
-  finish(errorFrame: string | null): void {
+  /**
+   * Ends the client's stream: with the terminal frame after a whole answer, else with an error frame (or nothing).
+   * `usage`: as settled.
+   */
+  finish(errorFrame: string | null, usage: Usage): void {
     const { response, watchdog, translated, tap } = this.options
     if (this.discarding || response.destroyed) return
     if (errorFrame !== null) this.terminal.splice(0, this.terminal.length, Buffer.from(errorFrame))
-    else if (translated !== null && !tap.failed()) this.terminal.push(Buffer.from(translated.end()))
+    else if (translated !== null && !tap.failed())
+      this.terminal.push(Buffer.from(translated.end(usage)))
     response.end(this.terminal.length === 1 ? this.terminal[0] : Buffer.concat(this.terminal))
     cutWhenStalled(response, watchdog.silence.stalledReaderMs)
   }

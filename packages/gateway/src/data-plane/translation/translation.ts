@@ -7,6 +7,7 @@ import type {
 } from '../../contracts/conversation.ts'
 import type { AnswerOptions, Dialect, StreamReader, StreamWriter } from '../../contracts/dialect.ts'
 import type { ErrorReply, Protocol, ProtocolEndpoint, SseFrame } from '../../contracts/protocol.ts'
+import type { Usage } from '../../contracts/usage.ts'
 import type { CustomTools } from '../../protocols/translation/custom-tools.ts'
 
 export type TranslationParts = {
@@ -130,7 +131,9 @@ export class TranslatedStream {
     return text
   }
 
-  end(): string {
-    return this.parts.writer.end()
+  /** The terminal frames. `usage`: as it was settled, which may be counted here where the provider said nothing. */
+  end(usage: Usage): string {
+    const { writer } = this.parts
+    return writer.write({ type: 'usage', usage }) + writer.end()
   }
 }
