@@ -1,5 +1,6 @@
 import type { Block, TextBlock, ToolResultBlock, Turn } from '../../contracts/conversation.ts'
 import type { LossList } from '../../contracts/dialect.ts'
+import { readCache, textBlock } from '../openai-wire/parts.ts'
 import {
   asList,
   isStated,
@@ -14,7 +15,7 @@ import {
 import { invalidField } from '../read-body.ts'
 import { openCallId } from '../translation/seal.ts'
 import { readCall } from './read-calls.ts'
-import { readAnnotations, readCache, readContent, textBlock } from './read-parts.ts'
+import { readAnnotations, readContent } from './read-parts.ts'
 import { readThinking } from './reasoning.ts'
 
 type Draft = {

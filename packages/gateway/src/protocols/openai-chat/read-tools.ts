@@ -1,6 +1,7 @@
-import type { Grammar, Tool, ToolChoice } from '../../contracts/conversation.ts'
+import type { Tool, ToolChoice } from '../../contracts/conversation.ts'
 import type { LossList } from '../../contracts/dialect.ts'
 import { isRecord } from '../../lib/is-record.ts'
+import { readCache, readGrammar } from '../openai-wire/parts.ts'
 import {
   asList,
   asMembers,
@@ -15,7 +16,6 @@ import {
 } from '../openai-wire/values.ts'
 import { textOrNull } from '../read-answer.ts'
 import { invalidField } from '../read-body.ts'
-import { readCache } from './read-parts.ts'
 
 const FUNCTION_MEMBERS: ReadonlySet<string> = new Set([
   'name',
@@ -93,13 +93,6 @@ function readCustom(members: Members, at: string, losses: LossList): Tool {
     cache: null,
     ...(grammar === null ? {} : { grammar }),
   }
-}
-
-function readGrammar(value: unknown): Grammar | null {
-  const { syntax, definition } = asMembers(value)
-  return typeof syntax === 'string' && typeof definition === 'string'
-    ? { syntax, definition }
-    : null
 }
 
 function readChoice(choice: unknown, at: string): ToolChoice | null {

@@ -1,3 +1,4 @@
+import { writtenTokens } from '../openai-wire/written-tokens.ts'
 import { totalInputTokens, type Usage } from '../../contracts/usage.ts'
 
 /** OpenAI counts cached input inside the prompt. Null: the provider said nothing. */
@@ -21,10 +22,4 @@ export function writeUsage(usage: Usage): Record<string, unknown> | null {
       ...(usage.audioOutputTokens === null ? {} : { audio_tokens: usage.audioOutputTokens }),
     },
   }
-}
-
-/** One number for both kinds of writes; null: none was told. */
-export function writtenTokens({ cacheWrite5mTokens, cacheWrite1hTokens }: Usage): number | null {
-  if (cacheWrite5mTokens === null && cacheWrite1hTokens === null) return null
-  return (cacheWrite5mTokens ?? 0) + (cacheWrite1hTokens ?? 0)
 }

@@ -1,0 +1,28 @@
+import type { ModelListing } from '../../contracts/protocol.ts'
+
+/** Headers that OpenAI's clients send and its providers understand. */
+export const FORWARDED_HEADERS: readonly string[] = [
+  'openai-*',
+  'x-stainless-*',
+  'x-session-id',
+  'x-conversation-id',
+  'http-referer',
+  'x-title',
+]
+
+export function renderModels(models: readonly ModelListing[]): string {
+  return JSON.stringify({ object: 'list', data: models.map(toModel) })
+}
+
+export function renderModel(model: ModelListing): string {
+  return JSON.stringify(toModel(model))
+}
+
+function toModel(model: ModelListing): Record<string, unknown> {
+  return {
+    id: model.id,
+    object: 'model',
+    created: Math.floor(model.createdAtMs / 1000),
+    owned_by: model.ownedBy,
+  }
+}
