@@ -35,7 +35,8 @@ export function readJsonBody(bytes: Buffer, maxDepth: number, watch: JsonWatch |
   try {
     const scan = scanJsonObject(bytes, { maxDepth, refuseDuplicateKeys: true, watch })
     checkNames(scan.members)
-    return { ...scan, bytes }
+    const { members, membersEndAt, watched, unwatched } = scan
+    return { members, membersEndAt, watched, unwatched, bytes }
   } catch (thrown) {
     if (thrown instanceof JsonScanError) throw malformed(bytes, thrown.message, thrown.at)
     throw thrown

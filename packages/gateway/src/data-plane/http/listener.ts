@@ -105,7 +105,7 @@ class Front {
     this.follow(ctx, connection, res)
     try {
       authenticate(ctx)
-      await this.receive(ctx, req, waits ? res : null)
+      ctx.body = await this.receive(ctx, req, waits ? res : null)
     } catch (thrown) {
       if (!req.complete) closeAfter(req, res)
       return refuseRequest(ctx, res, thrown)
@@ -156,18 +156,18 @@ class Front {
     return seen
   }
 
-  private async receive(
+  private receive(
     ctx: RequestContext,
     req: IncomingMessage,
     waiting: ServerResponse | null,
-  ): Promise<void> {
+  ): Promise<Buffer> {
     const { maxBodyBytes, maxDocumentBodyBytes } = ctx.plan.server
     const maxBytes = ctx.endpoint.carriesDocuments ? maxDocumentBodyBytes : maxBodyBytes
     if ((ctx.head.contentLength ?? 0) > maxBytes) throw tooLarge(maxBytes)
     checkMediaType(ctx.head)
     waiting?.writeContinue()
     const idleMs = ctx.plan.server.bodyIdleTimeoutMs
-    ctx.body = await readBody(req, { maxBytes, idleMs, watchdog: this.dataPlane.watchdog })
+    return readBody(req, { maxBytes, idleMs, watchdog: this.dataPlane.watchdog })
   }
 
   /** For requests that never became one of ours: answered in the protocol that their path or headers suggest. */

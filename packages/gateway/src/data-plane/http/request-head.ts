@@ -66,10 +66,14 @@ export function readRequestHead(req: IncomingMessage): RequestHead {
 }
 
 /** The value of a field; null when absent. */
-export function headField(head: RequestHead, name: string): string | null {
-  const { fields } = head
+export function headField({ fields }: RequestHead, name: string): string | null {
   for (let i = 0; i < fields.length; i += 2) if (fields[i] === name) return fields[i + 1] ?? null
   return null
+}
+
+function hasField(fields: readonly string[], name: string): boolean {
+  for (let i = 0; i < fields.length; i += 2) if (fields[i] === name) return true
+  return false
 }
 
 class HeadDraft {
@@ -80,20 +84,16 @@ class HeadDraft {
   contentLength: number | null = null
   chunked = false
   upgrade = false
-  private readonly seen = new Set<string>()
 
   add(name: string, value: string): void {
-    this.fields.push(name, value)
     if (SINGLE.has(name)) {
-      if (this.seen.has(name)) throw malformed(`More than one ${name} field.`)
-      this.seen.add(name)
+      if (hasField(this.fields, name)) throw malformed(`More than one ${name} field.`)
       this.addSingle(name, value)
-      return
-    }
-    if (name === 'upgrade') this.upgrade = true
+    } else if (name === 'upgrade') this.upgrade = true
     else if (name.includes('_') && SINGLE.has(name.replaceAll('_', '-'))) {
       throw malformed(`The field name ${name} is not accepted.`)
     }
+    this.fields.push(name, value)
   }
 
   checkFraming(httpVersion: string): void {
