@@ -19,6 +19,7 @@ const RETRY_HEADERS = ['retry-after', 'retry-after-ms', 'x-should-retry'] as con
 const STREAM_TYPES: Readonly<Record<ProtocolEndpoint['framing'], string>> = {
   sse: 'text/event-stream',
   'aws-event-stream': 'application/vnd.amazon.eventstream',
+  raw: '',
 }
 
 /** What the attempts came to: an answer to hand over whole (an upstream's refusal too), or a stream that has begun. */

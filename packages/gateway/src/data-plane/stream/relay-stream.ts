@@ -2,7 +2,8 @@ import type { ServerResponse } from 'node:http'
 import type { FrameVerdict, ProtocolEndpoint, StreamTap } from '../../contracts/protocol.ts'
 import type { Usage } from '../../contracts/usage.ts'
 import { GatewayError } from '../../errors/gateway-error.ts'
-import { parseSseFrame, SseFrameSplitter } from '../../lib/sse-frames.ts'
+import { AwsEventSplitter } from '../../lib/aws-event-stream.ts'
+import { type FrameHandler, parseSseFrame, SseFrameSplitter } from '../../lib/sse-frames.ts'
 import { cutWhenStalled } from '../http/send.ts'
 import type { TranslatedStream } from '../translation/translation.ts'
 import type { BodyReader, UpstreamCall } from '../upstream/upstream-call.ts'
@@ -33,6 +34,27 @@ export type RelayOptions = {
   readonly onEnd: (end: StreamEnd) => void
 }
 
+/** Cuts an upstream's bytes into frames. `push` is false when one is broken or too large. */
+type FrameSplitter = {
+  push(chunk: Buffer, onFrame: FrameHandler): boolean
+  rest(): Buffer
+}
+
+/** Bytes without frames: every chunk is one. */
+const WHOLE_CHUNKS: FrameSplitter = {
+  push(chunk, onFrame) {
+    onFrame(chunk, 0, chunk.length)
+    return true
+  },
+  rest: () => Buffer.alloc(0),
+}
+
+const SPLITTERS: Readonly<Record<ProtocolEndpoint['framing'], () => FrameSplitter>> = {
+  sse: () => new SseFrameSplitter(MAX_FRAME_BYTES),
+  'aws-event-stream': () => new AwsEventSplitter(MAX_FRAME_BYTES),
+  raw: () => WHOLE_CHUNKS,
+}
+
 /**
  * Passes frames from an upstream to a client as they come, unchanged, and watches them.
  *
@@ -44,7 +66,7 @@ export class StreamRelay implements BodyReader, Watched {
   started = false
   watchedAt: number = UNWATCHED
   private readonly options: RelayOptions
-  private readonly splitter = new SseFrameSplitter(MAX_FRAME_BYTES)
+  private readonly splitter: FrameSplitter
   /** Comments before the first event: no evidence yet that the call succeeds. */
   private readonly lead: Buffer[] = []
   private leadBytes = 0
@@ -64,6 +86,7 @@ export class StreamRelay implements BodyReader, Watched {
 
   constructor(options: RelayOptions) {
     this.options = options
+    this.splitter = SPLITTERS[options.framing]()
     this.lastWriteMs = options.watchdog.nowMs
     options.watchdog.add(this)
   }
@@ -74,7 +97,7 @@ export class StreamRelay implements BodyReader, Watched {
     if (this.ended) return
     this.flushRun()
     if (fits) return
-    const problem = `The provider sent an event larger than ${MAX_FRAME_BYTES} bytes.`
+    const problem = `The provider sent a broken event, or one larger than ${MAX_FRAME_BYTES} bytes.`
     this.end(new GatewayError('upstream_invalid', problem))
     this.options.call.abort()
   }
