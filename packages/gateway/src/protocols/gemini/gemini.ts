@@ -1,4 +1,5 @@
 import type { Protocol } from '../../contracts/protocol.ts'
+import { GEMINI_DIALECT } from './dialect.ts'
 import { renderError, renderStreamError } from './error.ts'
 import { GEMINI_ENDPOINTS } from './generate.ts'
 import { renderModel, renderModels } from './models.ts'
@@ -7,7 +8,7 @@ import { renderModel, renderModels } from './models.ts'
 export const GEMINI: Protocol = {
   id: 'gemini',
   endpoints: GEMINI_ENDPOINTS,
-  dialect: null,
+  dialect: GEMINI_DIALECT,
   marks: ['x-goog-api-key', 'x-goog-api-client'],
   credentialQuery: 'key',
   /** Google's servers take headers, credentials and payers from queries too; nothing but `alt`, which is fixed, is needed. */
