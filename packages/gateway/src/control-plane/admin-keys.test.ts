@@ -456,3 +456,33 @@ describe('looking for keys', () => {
     },
   )
 })
+
+describe('keys that are overdue for rotation', () => {
+  const used = useControl('one', CONFIG)
+  const { call } = used
+
+  it('are shown, and refused where their policy says so', async () => {
+    const warned = await newKey(call, { rotate_every: '30d' })
+    const strict = await newKey(call, {
+      rotate_every: '30d',
+      policy: { disable_overdue_after: '2d' },
+    })
+    const states = async (): Promise<readonly unknown[]> =>
+      Promise.all(
+        [warned, strict].map(async ({ id }) => (await call('GET', `/keys/${id}`)).body['state']),
+      )
+    const { body } = await call('GET', `/keys/${warned.id}`)
+    const dueInMs =
+      Date.parse(textOf(body['rotation_due_at'])) - Date.parse(textOf(body['created_at']))
+    expect(dueInMs).toBe(30 * 24 * HOUR_MS)
+    used.place().advance(31 * 24 * HOUR_MS)
+    expect(await states()).toEqual(['active', 'active'])
+    used.place().advance(24 * HOUR_MS)
+    expect(await states()).toEqual(['active', 'overdue'])
+    expect([works(used, warned.secret), works(used, strict.secret)]).toEqual([true, false])
+    const listed = await call('GET', '/keys?state=overdue')
+    expect(listed.body).toMatchObject({ total: 1, items: [{ id: strict.id }] })
+    await call('POST', `/keys/${strict.id}/rotate`, {})
+    expect(await states()).toEqual(['active', 'active'])
+  })
+})

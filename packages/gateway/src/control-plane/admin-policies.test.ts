@@ -115,6 +115,18 @@ describe('policies that are refused', () => {
     [
       'PUT',
       '/policies/a',
+      { credential: 'env:PATH', default_provider: 'acme' },
+      [400, 'invalid_policy', 'credential'],
+    ],
+    [
+      'PUT',
+      '/policies/a',
+      { providers: [{ provider: 'acme', upstream_url: 'http://x.test' }] },
+      [400, 'invalid_policy', 'providers[0].upstream_url'],
+    ],
+    [
+      'PUT',
+      '/policies/a',
       { default_provider: 'acne' },
       [400, 'invalid_policy', 'default_provider'],
     ],
