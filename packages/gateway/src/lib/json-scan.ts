@@ -104,17 +104,8 @@ function isPlain(word: number): boolean {
   return (stops & 0x80808080) === 0
 }
 
-/** Key offsets of one open object per depth, made once: scans run one after another. */
-const KEYS: number[][] = []
-
-function keysAt(depth: number): number[] {
-  let keys = KEYS[depth]
-  if (keys === undefined) {
-    keys = []
-    KEYS[depth] = keys
-  }
-  return keys
-}
+/** Key offsets of all open objects, the innermost on top. Made once and never shrunk: scans run one after another. */
+const KEYS: number[] = []
 
 class Scanner {
   readonly members = new Map<string, JsonSpan>()
@@ -133,6 +124,8 @@ class Scanner {
   private at: number
   private depth = 0
   private lookedUp = 0
+  /** How much of `KEYS` is in use. */
+  private keysEnd = 0
   private inWatchedList = false
 
   constructor(bytes: Buffer, options: JsonScanOptions, start: number, end: number) {
@@ -196,14 +189,13 @@ class Scanner {
       if (watching) this.unwatched++
       return this.leave()
     }
-    const keys = keysAt(this.depth)
-    keys.length = 0
+    const keysStart = this.keysEnd
     let many: Set<string> | null = null
     for (;;) {
       this.skipSpace()
       const keyStart = this.at
       const keyEnd = this.key()
-      if (this.refuseDuplicates) many = this.noteKey(keys, many, keyStart, keyEnd)
+      if (this.refuseDuplicates) many = this.noteKey(keysStart, many, keyStart, keyEnd)
       const start = this.at
       this.value()
       if (watching && this.isWatchedKey(keyStart, keyEnd)) {
@@ -213,6 +205,7 @@ class Scanner {
       if (!this.nextMember(CLOSE_OBJECT)) break
     }
     if (watching && !found) this.unwatched++
+    this.keysEnd = keysStart
     this.leave()
   }
 
@@ -329,7 +322,7 @@ class Scanner {
   }
 
   private noteKey(
-    keys: number[],
+    keysStart: number,
     many: Set<string> | null,
     start: number,
     end: number,
@@ -341,15 +334,19 @@ class Scanner {
       many.add(name)
       return many
     }
-    for (let i = 0; i < keys.length; i += 2) {
-      if (this.sameKey(keys[i] ?? 0, keys[i + 1] ?? 0, start, end))
+    const { keysEnd } = this
+    for (let i = keysStart; i < keysEnd; i += 2) {
+      if (this.sameKey(KEYS[i] ?? 0, KEYS[i + 1] ?? 0, start, end)) {
         throw this.error('duplicate key')
+      }
     }
-    keys.push(start, end)
-    if (keys.length <= FEW_KEYS * 2) return null
+    KEYS[keysEnd] = start
+    KEYS[keysEnd + 1] = end
+    this.keysEnd = keysEnd + 2
+    if (this.keysEnd - keysStart <= FEW_KEYS * 2) return null
     const names = new Set<string>()
-    for (let i = 0; i < keys.length; i += 2) {
-      names.add(this.decodeKey(keys[i] ?? 0, keys[i + 1] ?? 0))
+    for (let i = keysStart; i < this.keysEnd; i += 2) {
+      names.add(this.decodeKey(KEYS[i] ?? 0, KEYS[i + 1] ?? 0))
     }
     return names
   }
