@@ -17,6 +17,13 @@ const config = (generationConfig: Record<string, unknown>) =>
   read({ generationConfig }).conversation
 const text = (value: string) => ({ type: 'text', text: value, citations: [], cache: null })
 
+const call = (name: string, id?: string): Record<string, unknown> => ({
+  functionCall: { name, args: { a: 1 }, id },
+})
+const result = (name: string, response: unknown, id?: string): Record<string, unknown> => ({
+  functionResponse: { name, response, id },
+})
+
 describe('readRequest: turns', () => {
   it('reads roles, the system and lone parts, in both spellings', () => {
     const { conversation, losses } = read({
@@ -57,10 +64,6 @@ describe('readRequest: turns', () => {
   })
 
   it('gives calls and results their ids by name and order where they have none', () => {
-    const call = (name: string, id?: string) => ({ functionCall: { name, args: { a: 1 }, id } })
-    const result = (name: string, response: unknown, id?: string) => ({
-      functionResponse: { name, response, id },
-    })
     const turns = turnsOf([
       { role: 'model', parts: [call('f'), call('g', 'own'), call('f')] },
       {

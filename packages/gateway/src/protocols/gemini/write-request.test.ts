@@ -1,33 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import type { Block, Conversation, Turn } from '../../contracts/conversation.ts'
+import { conversation } from '../../testing/conversations.ts'
 import { Losses } from '../translation/losses.ts'
 import { writeRequest } from './write-request.ts'
 
-const EMPTY: Conversation = {
-  model: 'gemini-2.5-pro',
-  system: [],
-  turns: [{ role: 'user', blocks: [text('hi')] }],
-  tools: [],
-  toolChoice: null,
-  parallelTools: null,
-  sampling: {
-    temperature: null,
-    topP: null,
-    topK: null,
-    frequencyPenalty: null,
-    presencePenalty: null,
-    seed: null,
-  },
-  maxOutputTokens: null,
-  stop: [],
-  output: { kind: 'text' },
-  reasoning: null,
-  stream: false,
-  user: null,
-  metadata: {},
-  serviceTier: null,
-  cacheKey: null,
-}
+const EMPTY: Conversation = conversation({ model: 'gemini-2.5-pro' })
 
 function text(value: string): Extract<Block, { type: 'text' }> {
   return { type: 'text', text: value, citations: [], cache: null }
@@ -68,6 +45,17 @@ const result = (callId: string, value: string, isError = false): Block => ({
   content: [text(value)],
   isError,
   cache: null,
+})
+const image = (
+  source: Extract<Block, { type: 'image' }>['source'],
+): Extract<Block, { type: 'image' }> => ({
+  type: 'image',
+  source,
+  detail: null,
+  cache: null,
+})
+const calling = (functionCallingConfig: unknown): Record<string, unknown> => ({
+  toolConfig: { functionCallingConfig },
 })
 const OURS = { value: 'sig', origin: 'google' }
 const THEIRS = { value: 'sig', origin: 'anthropic' }
@@ -153,8 +141,6 @@ describe('writeRequest', () => {
   })
 
   it('writes media inline and by address, in results too', () => {
-    const image = (source: Extract<Block, { type: 'image' }>['source']) =>
-      ({ type: 'image', source, detail: null, cache: null }) as const
     const inline = { kind: 'base64', mediaType: 'image/png', data: 'AA' } as const
     const turns: Turn[] = [
       {
@@ -266,7 +252,6 @@ describe('writeRequest', () => {
     } as const
     const choice = (toolChoice: Conversation['toolChoice']): unknown =>
       bodyOf({ tools: [tool], toolChoice })
-    const config = (functionCallingConfig: unknown) => ({ toolConfig: { functionCallingConfig } })
     expect(choice({ kind: 'named', name: 'f' })).toMatchObject({
       tools: [
         {
@@ -275,11 +260,11 @@ describe('writeRequest', () => {
           ],
         },
       ],
-      ...config({ mode: 'ANY', allowedFunctionNames: ['f'] }),
+      ...calling({ mode: 'ANY', allowedFunctionNames: ['f'] }),
     })
-    expect(choice({ kind: 'required' })).toMatchObject(config({ mode: 'ANY' }))
-    expect(choice({ kind: 'none' })).toMatchObject(config({ mode: 'NONE' }))
-    expect(choice({ kind: 'auto' })).toMatchObject(config({ mode: 'AUTO' }))
+    expect(choice({ kind: 'required' })).toMatchObject(calling({ mode: 'ANY' }))
+    expect(choice({ kind: 'none' })).toMatchObject(calling({ mode: 'NONE' }))
+    expect(choice({ kind: 'auto' })).toMatchObject(calling({ mode: 'AUTO' }))
   })
 
   it('writes the configuration', () => {
