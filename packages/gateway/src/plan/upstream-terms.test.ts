@@ -200,6 +200,7 @@ describe('timeouts', () => {
       totalMs: 30_000,
     })
     expect(targeted('acme/m', { timeout: '7s' }).provider.timeouts.totalMs).toBe(7_000)
+    expect(targeted('acme/m', { timeout: '2h' }).provider.timeouts.totalMs).toBe(600_000)
   })
 
   it('may not be longer than what is inherited, unless that is overridable', () => {
