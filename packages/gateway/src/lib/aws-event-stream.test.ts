@@ -106,6 +106,7 @@ describe('parseAwsEvent', () => {
     const own = writeAwsEvent(EVENT, '')
     const headers = Buffer.concat([...odd, own.subarray(12, own.length - 4)])
     const frame = Buffer.alloc(16 + headers.length)
+    frame.writeUInt32BE(frame.length, 0)
     frame.writeUInt32BE(headers.length, 4)
     headers.copy(frame, 12)
     expect(parse(frame)).toMatchObject({ name: 'contentBlockDelta' })
@@ -114,6 +115,7 @@ describe('parseAwsEvent', () => {
   it('reads nothing beyond a header that says too much of itself', () => {
     for (const hex of ['ff', '0161', '016107', '016107ffff', '0161ee']) {
       const frame = Buffer.alloc(16 + hex.length / 2)
+      frame.writeUInt32BE(frame.length, 0)
       frame.writeUInt32BE(hex.length / 2, 4)
       Buffer.from(hex, 'hex').copy(frame, 12)
       expect(parse(frame)).toEqual({ kind: 'event', name: '', data: '' })

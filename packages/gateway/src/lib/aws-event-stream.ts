@@ -97,9 +97,11 @@ export type AwsEvent = {
   readonly data: string
 }
 
-/** Reads one frame that the splitter gave. Null when it is none. */
+/** Reads one frame. Null when the bytes are not exactly one. */
 export function parseAwsEvent(bytes: Buffer, start: number, end: number): AwsEvent | null {
-  if (end - start < PRELUDE_BYTES + CHECKSUM_BYTES) return null
+  const sizeBytes = end - start
+  if (sizeBytes < PRELUDE_BYTES + CHECKSUM_BYTES) return null
+  if (bytes.readUInt32BE(start) !== sizeBytes) return null
   const payloadStart = start + PRELUDE_BYTES + bytes.readUInt32BE(start + 4)
   const payloadEnd = end - CHECKSUM_BYTES
   if (payloadStart > payloadEnd) return null

@@ -112,18 +112,23 @@ function fitBudget(wanted: number, maxTokens: number): number {
 export function fitSampling(
   conversation: Conversation,
   losses: LossList,
-): { temperature: number | null; topP: number | null; topK: number | null } {
-  const { temperature, topP, topK } = conversation.sampling
+): { temperature: number | null; topP: number | null } {
+  const { temperature, topP } = conversation.sampling
   const rule = claudeRules(conversation.model).sampling
   if (rule === 'none') {
     if (temperature !== null && temperature !== 1) losses.add('temperature')
     if (topP !== null && topP !== 1) losses.add('top_p')
-    if (topK !== null) losses.add('top_k')
-    return { temperature: null, topP: null, topK: null }
+    return { temperature: null, topP: null }
   }
   const both = rule === 'one' && temperature !== null && topP !== null
   if (both && topP !== 1) losses.add('top_p')
-  return { temperature: fitTemperature(temperature, losses), topP: both ? null : topP, topK }
+  return { temperature: fitTemperature(temperature, losses), topP: both ? null : topP }
+}
+
+export function fitTopK({ model, sampling }: Conversation, losses: LossList): number | null {
+  if (sampling.topK === null || claudeRules(model).sampling !== 'none') return sampling.topK
+  losses.add('top_k')
+  return null
 }
 
 /** Others count to 2. */

@@ -2,14 +2,12 @@ import type {
   Block,
   DocumentBlock,
   MediaSource,
-  TextBlock,
   ThinkingBlock,
   ToolCallBlock,
   ToolResultBlock,
 } from '../../contracts/conversation.ts'
 import type { RenderOptions } from '../../contracts/dialect.ts'
-import { GatewayError } from '../../errors/gateway-error.ts'
-import { callInput } from '../translation/call-input.ts'
+import { fitCall, fitText, fitThinking, notCarried } from '../translation/fit-blocks.ts'
 import type { CacheMarks } from './cache-marks.ts'
 
 /** Files that this vendor keeps; an id of another one means nothing here. From general knowledge. */
@@ -24,11 +22,8 @@ export function fitBlock(
   const { losses } = options
   switch (block.type) {
     case 'text':
-      if (block.citations.length > 0) losses.add('messages[].citations')
-      return block.text === '' ? null : block
     case 'refusal':
-      losses.add('messages[].refusal')
-      return block.text === '' ? null : asText(block.text)
+      return fitText(block, options)
     case 'thinking':
       return fitThinking(block, options)
     case 'audio':
@@ -45,13 +40,6 @@ export function fitBlock(
   }
 }
 
-/** Only the model that thought can have its thinking back, unchanged. */
-function fitThinking(block: ThinkingBlock, { keeps, losses }: RenderOptions): Block | null {
-  if (block.signature !== null && keeps(block.signature)) return block
-  losses.add('messages[].thinking')
-  return null
-}
-
 /** Only users show pictures. */
 function fitMedia(
   block: Extract<Block, { type: 'image' | 'document' }>,
@@ -64,14 +52,6 @@ function fitMedia(
   return null
 }
 
-/** The arguments as the JSON of an object, from here on. */
-function fitCall(block: ToolCallBlock, { losses }: RenderOptions): Block {
-  if (block.signature !== null) losses.add('tool_call.signature')
-  const { json, broken } = callInput(block.input)
-  if (broken) losses.add('tool_call.input')
-  return json === block.input ? block : { ...block, input: json }
-}
-
 function fitResult(block: ToolResultBlock): Block {
   for (const part of block.content) if (part.type !== 'text') checkSource(part.source)
   return block
@@ -79,15 +59,6 @@ function fitResult(block: ToolResultBlock): Block {
 
 function checkSource(source: MediaSource): void {
   if (source.kind === 'file' && !FILE_ID.test(source.id)) throw notCarried('file_id')
-}
-
-function notCarried(what: string): GatewayError {
-  const problem = `${what}: cannot be carried to the provider of this model.`
-  return new GatewayError('not_translatable', problem, { details: { param: what } })
-}
-
-function asText(text: string): TextBlock {
-  return { type: 'text', text, citations: [], cache: null }
 }
 
 /** JSON of a block that `fitBlock` let pass. */

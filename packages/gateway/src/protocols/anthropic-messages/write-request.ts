@@ -1,17 +1,14 @@
 import type { Conversation, TextBlock } from '../../contracts/conversation.ts'
 import type { LossList, RenderOptions } from '../../contracts/dialect.ts'
-import { fitSampling, planThinking, type ThinkingPlan } from '../claude-thinking.ts'
+import { fitSampling, fitTopK, planThinking, type ThinkingPlan } from '../claude-thinking.ts'
 import { closeSchema } from '../close-schema.ts'
+import { JSON_INSTRUCTION } from '../translation/json-instruction.ts'
 import { mergeTurns } from '../translation/merge-turns.ts'
 import { blockJson, fitBlock } from './write-blocks.ts'
 import { CacheMarks } from './cache-marks.ts'
 import { toolMembers } from './write-tools.ts'
 
 const MAX_USER_CHARS = 256
-/** What the client calls "any JSON" has no twin here; the model is told. */
-const JSON_INSTRUCTION =
-  'Answer with one valid JSON value and nothing else: no prose, no code fence.'
-
 /** JSON text, member by member, in an order that keeps the cacheable prefix in front. */
 export function writeRequest(conversation: Conversation, options: RenderOptions): string {
   const { losses } = options
@@ -82,7 +79,8 @@ function outputMember(
 
 function otherMembers(conversation: Conversation, losses: LossList): readonly string[] {
   const members: string[] = []
-  const { temperature, topP, topK } = fitSampling(conversation, losses)
+  const { temperature, topP } = fitSampling(conversation, losses)
+  const topK = fitTopK(conversation, losses)
   if (temperature !== null) members.push(`"temperature":${temperature}`)
   if (topP !== null) members.push(`"top_p":${topP}`)
   if (topK !== null) members.push(`"top_k":${topK}`)
