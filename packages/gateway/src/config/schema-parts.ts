@@ -11,12 +11,7 @@ import { checkedText, parsedText, strict } from './validate.ts'
 const KNOWN_ENDPOINTS: readonly string[] = [
   ...ENDPOINTS,
   'responses',
-  'completions',
   'generate_content',
-  'moderations',
-  'images',
-  'audio',
-  'rerank',
   'plan',
   'stream',
 ]

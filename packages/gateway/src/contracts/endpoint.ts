@@ -5,6 +5,11 @@ export const ENDPOINTS = [
   'gemini',
   'count_tokens',
   'embeddings',
+  'completions',
+  'moderations',
+  'images',
+  'audio',
+  'rerank',
   'models',
 ] as const
 

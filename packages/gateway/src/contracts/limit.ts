@@ -81,6 +81,8 @@ export type Demand = {
   readonly outputTokens: number
   readonly fixedCostPicoUsd: number | null
   readonly outputPicoUsd: number
+  /** False: no cap can be put on the output, so that less of it is no way to fit; absent: it can. */
+  readonly mayShrink?: boolean
   /** The public model that was asked for: what is expected of the output is learnt for each. */
   readonly model?: string
 }

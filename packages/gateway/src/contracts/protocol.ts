@@ -88,13 +88,25 @@ export type ProtocolEndpoint = {
   readonly billed: boolean
   /** A target that speaks another protocol may answer: requests are conversations, so the protocol's dialect reads them. */
   readonly translated: boolean
-  /** How an upstream's stream is framed. */
-  readonly framing: 'sse' | 'aws-event-stream'
+  /** How an upstream's stream is framed. `raw`: not at all, such as audio; every chunk passes, and the body's end is the end. */
+  readonly framing: 'sse' | 'aws-event-stream' | 'raw'
+  /** Some models answer whole although a stream was asked for. Absent: that is a failure. */
+  readonly mayAnswerWhole?: boolean
+  /**
+   * Input or output is not text (images, sound): no cap can be put on it, and what the provider does not report of its
+   * usage cannot be counted here, so that the cost is unknown. Absent: it is text.
+   */
+  readonly media?: boolean
   /**
    * Throws `malformed_json` or `invalid_request`. `maxDepth`: the deepest nesting that is read. `pathModel`: the model of
    * a path with `{model}`. Hot.
    */
   readEnvelope(body: Buffer, maxDepth: number, pathModel?: string): Envelope
+  /**
+   * Reads a `multipart/form-data` body instead; absent: forms are refused. `boundary`: of the header. Throws
+   * `invalid_request`.
+   */
+  readonly readForm?: (body: Buffer, boundary: string) => Envelope
   /** An upper bound of the input tokens from the size alone; null when the request may hold media. Hot. */
   boundInput(body: Buffer): number | null
   /** Every text of the request that the model will read. */
@@ -109,14 +121,49 @@ export type ProtocolEndpoint = {
   askForUsage(body: Buffer, envelope: Envelope): ByteEdit | null
   /** Null when the body is not an answer of this endpoint. */
   readAnswer(body: Buffer): AnswerFacts | null
-  /** `dropUsage`: the usage frame was asked for by the gateway, not by the client. */
-  startTap(options: { dropUsage: boolean }): StreamTap
+  /** Absent: what no target can count is refused. Else the answer that tells the gateway's own count of the input. */
+  readonly renderCount?: (inputTokens: number) => string
+  startTap(options: TapOptions): StreamTap
+}
+
+export type TapOptions = {
+  /** The usage frame was asked for by the gateway, not by the client. */
+  readonly dropUsage: boolean
+  /** How many answers were asked for; absent: one. */
+  readonly choices?: number
+  /** How the answer came, where the endpoint's own framing does not say; absent: as it says. */
+  readonly framing?: ProtocolEndpoint['framing']
+}
+
+/** What a wrapped request is told of its answer. */
+export type WrapFacts = {
+  /** The provider's name of the model that answered. */
+  readonly model: string
+  /** Null: unpriced. Integer nano-US-dollars. */
+  readonly costNanoUsd: number | null
+  readonly fallback: boolean
+}
+
+/** A request of another endpoint inside an envelope: it is taken out, served as any other, and its answer put into one. */
+export type RequestWrapper = {
+  readonly path: string
+  readonly endpoint: ProtocolEndpoint
+  /** Throws `malformed_json` or `invalid_request`. `body`: the bytes of the request inside. */
+  open(body: Buffer, maxDepth: number): OpenedRequest
+}
+
+export type OpenedRequest = {
+  readonly body: Buffer
+  /** Throws `upstream_invalid`. */
+  close(answer: Buffer, facts: WrapFacts): Buffer
 }
 
 /** A wire format. One folder under protocols/, one line in registry.ts. */
 export type Protocol = {
   readonly id: string
   readonly endpoints: readonly ProtocolEndpoint[]
+  /** Absent: none. */
+  readonly wrappers?: readonly RequestWrapper[]
   /** How this protocol is translated; null: it is only passed on. */
   readonly dialect: Dialect | null
   /** Headers that only clients of this protocol send; they choose the shape on paths that protocols share. */

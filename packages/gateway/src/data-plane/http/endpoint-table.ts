@@ -1,10 +1,11 @@
-import type { Protocol, ProtocolEndpoint } from '../../contracts/protocol.ts'
+import type { Protocol, ProtocolEndpoint, RequestWrapper } from '../../contracts/protocol.ts'
 
-/** `pathModel`: the model that the path names, where it does. */
+/** `pathModel`: the model that the path names, where it does. `wrapper`: what the request is inside of; null: nothing. */
 export type ServedEndpoint = {
   readonly protocol: Protocol
   readonly endpoint: ProtocolEndpoint
   readonly pathModel: string | undefined
+  readonly wrapper: RequestWrapper | null
 }
 
 /** A path with `{model}` in it: `/v1beta/models/{model}:generateContent`. */
@@ -27,6 +28,10 @@ export class EndpointTable {
     this.protocols = protocols
     for (const protocol of protocols) {
       for (const endpoint of protocol.endpoints) this.add(protocol, endpoint)
+      for (const wrapper of protocol.wrappers ?? []) {
+        const { endpoint, path } = wrapper
+        this.byPath.set(path, { protocol, endpoint, pathModel: undefined, wrapper })
+      }
     }
   }
 
@@ -49,7 +54,7 @@ export class EndpointTable {
   private add(protocol: Protocol, endpoint: ProtocolEndpoint): void {
     const [before = '', after] = endpoint.path.split(MODEL_PLACE)
     if (after === undefined) {
-      this.byPath.set(endpoint.path, { protocol, endpoint, pathModel: undefined })
+      this.byPath.set(endpoint.path, { protocol, endpoint, pathModel: undefined, wrapper: null })
     } else {
       this.byModelPath.push({ before, after, protocol, endpoint })
     }
@@ -59,7 +64,7 @@ export class EndpointTable {
     for (const { before, after, protocol, endpoint } of this.byModelPath) {
       if (!path.startsWith(before) || !path.endsWith(after)) continue
       const pathModel = decoded(path.slice(before.length, path.length - after.length))
-      if (pathModel !== '') return { protocol, endpoint, pathModel }
+      if (pathModel !== '') return { protocol, endpoint, pathModel, wrapper: null }
     }
     return null
   }

@@ -10,6 +10,7 @@ import { RequestContext } from '../pipeline/request-context.ts'
 import { refuseRequest, runRequest } from '../pipeline/run-request.ts'
 import { authenticate } from '../stages/authenticate.ts'
 import { clientAddress } from './client-address.ts'
+import { formBoundary } from './form-boundary.ts'
 import { EndpointTable, type ServedEndpoint } from './endpoint-table.ts'
 import { answerLast, type Connection, connectionOf } from './connections.ts'
 import { serveLocally } from './local-endpoints.ts'
@@ -139,6 +140,7 @@ class Front {
       protocol: served.protocol,
       endpoint: served.endpoint,
       pathModel: served.pathModel,
+      wrapper: served.wrapper,
       requestId: newRequestId(),
       receivedAtMs: arrival.receivedAtMs,
       startedAtMs: dataPlane.clock.wallMs(),
@@ -164,7 +166,11 @@ class Front {
     const { maxBodyBytes, maxDocumentBodyBytes } = ctx.plan.server
     const maxBytes = ctx.endpoint.carriesDocuments ? maxDocumentBodyBytes : maxBodyBytes
     if ((ctx.head.contentLength ?? 0) > maxBytes) throw tooLarge(maxBytes)
-    checkMediaType(ctx.head)
+    checkEncoding(ctx.head)
+    ctx.boundary = formBoundary(ctx.head)
+    if (ctx.boundary !== null && ctx.endpoint.readForm === undefined) {
+      throw new GatewayError('unsupported_media_type', 'The body must be JSON.')
+    }
     waiting?.writeContinue()
     const idleMs = ctx.plan.server.bodyIdleTimeoutMs
     return readBody(req, { maxBytes, idleMs, watchdog: this.dataPlane.watchdog })
@@ -214,7 +220,7 @@ function closeAfter(req: IncomingMessage, res: ServerResponse): void {
   req.on('error', () => {})
 }
 
-function checkMediaType(head: RequestHead): void {
+function checkEncoding(head: RequestHead): void {
   for (let i = 0; i < head.fields.length; i += 2) {
     const value = (head.fields[i + 1] ?? '').toLowerCase()
     if (head.fields[i] === 'content-encoding' && value !== 'identity') {
@@ -222,9 +228,6 @@ function checkMediaType(head: RequestHead): void {
         'unsupported_media_type',
         'Compressed request bodies are not accepted.',
       )
-    }
-    if (head.fields[i] === 'content-type' && value.startsWith('multipart/')) {
-      throw new GatewayError('unsupported_media_type', 'The body must be JSON.')
     }
   }
 }

@@ -17,7 +17,7 @@ export function shortageOf(counter: Counter, demand: Demand, nowMs: number): Sho
   const needed = demandedAmount(limit.unit, demand, worst)
   const free = meter.freeAt(nowMs)
   if (needed <= free) return null
-  if (limit.whenShort === 'refuse') return { kind: 'refuses', needed }
+  if (limit.whenShort === 'refuse' || demand.mayShrink === false) return { kind: 'refuses', needed }
   const least = Math.min(limit.minOutputTokens, worst)
   const outputTokens = outputThatFits(limit.unit, demand, free)
   if (outputTokens >= least) return { kind: 'shrinks', outputTokens }

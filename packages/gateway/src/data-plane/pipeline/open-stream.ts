@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http'
-import type { StreamTap } from '../../contracts/protocol.ts'
+import type { ProtocolEndpoint, StreamTap } from '../../contracts/protocol.ts'
 import { GatewayError } from '../../errors/gateway-error.ts'
 import { answerHeaders } from '../http/answer-headers.ts'
 import { type StreamEnd, StreamRelay } from '../stream/relay-stream.ts'
@@ -26,10 +26,18 @@ const STREAM_HEADERS = [
 export async function openStream(
   ctx: RequestContext,
   call: UpstreamCall,
-  options: { readonly response: ServerResponse; readonly built: BuiltRequest },
+  options: {
+    readonly response: ServerResponse
+    readonly built: BuiltRequest
+    readonly framing: ProtocolEndpoint['framing']
+  },
 ): Promise<OpenStream | GatewayError> {
-  const { response, built } = options
-  const tap = built.endpoint.startTap({ dropUsage: built.usageAsked })
+  const { response, built, framing } = options
+  const tap = built.endpoint.startTap({
+    dropUsage: built.usageAsked,
+    choices: ctx.envelope?.choices ?? 1,
+    framing,
+  })
   const translated = built.translation?.stream() ?? null
   const first = Promise.withResolvers<GatewayError | null>()
   const ended = Promise.withResolvers<StreamEnd>()
@@ -38,7 +46,7 @@ export async function openStream(
     call,
     tap,
     translated,
-    framing: built.endpoint.framing,
+    framing,
     watchdog: ctx.dataPlane.watchdog,
     keepAliveFrame: ctx.protocol.keepAliveFrame,
     onFirstFrame: () => {

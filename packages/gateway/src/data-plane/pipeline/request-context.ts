@@ -1,6 +1,12 @@
 import type { Envelope } from '../../contracts/envelope.ts'
 import type { Demand, Reservation } from '../../contracts/limit.ts'
-import type { InputParts, Protocol, ProtocolEndpoint } from '../../contracts/protocol.ts'
+import type {
+  InputParts,
+  OpenedRequest,
+  Protocol,
+  ProtocolEndpoint,
+  RequestWrapper,
+} from '../../contracts/protocol.ts'
 import { NO_USAGE, type Usage } from '../../contracts/usage.ts'
 import type { AttemptRecord } from '../../contracts/usage-record.ts'
 import type { GatewayError } from '../../errors/gateway-error.ts'
@@ -30,6 +36,7 @@ export type RequestBirth = {
   readonly protocol: Protocol
   readonly endpoint: ProtocolEndpoint
   readonly pathModel: string | undefined
+  readonly wrapper: RequestWrapper | null
   readonly requestId: string
   readonly receivedAtMs: number
   readonly startedAtMs: number
@@ -46,6 +53,8 @@ export class RequestContext {
   readonly endpoint: ProtocolEndpoint
   /** The model of a path that names it. */
   readonly pathModel: string | undefined
+  /** What the request came inside of; null: nothing. */
+  readonly wrapper: RequestWrapper | null
   readonly requestId: string
   /** Monotonic. */
   readonly receivedAtMs: number
@@ -57,6 +66,9 @@ export class RequestContext {
 
   key: KeyPlan | null = null
   body: Buffer = EMPTY
+  /** Boundary of a body that is a form; null: it is none. */
+  boundary: string | null = null
+  opened: OpenedRequest | null = null
   envelope: Envelope | null = null
   input: InputParts | null = null
   /** An upper bound of the input tokens, or exact; null until somebody needs it. */
@@ -64,6 +76,8 @@ export class RequestContext {
   /** Most tokens that one answer may have; null: no cap is put on the request. */
   outputCap: number | null = null
   targets: readonly TargetPlan[] = []
+  /** No target can count the input, so the gateway answers with its own count. */
+  countsHere = false
   terms: Terms | null = null
   /** The worst case that was reserved; null when nothing is limited. */
   demand: Demand | null = null
@@ -110,6 +124,7 @@ export class RequestContext {
     this.protocol = birth.protocol
     this.endpoint = birth.endpoint
     this.pathModel = birth.pathModel
+    this.wrapper = birth.wrapper
     this.requestId = birth.requestId
     this.receivedAtMs = birth.receivedAtMs
     this.startedAtMs = birth.startedAtMs

@@ -5,6 +5,7 @@ import type { FailureClass } from '../../contracts/provider.ts'
 import { GatewayError, toGatewayError } from '../../errors/gateway-error.ts'
 import type { TargetPlan } from '../../plan/gateway-plan.ts'
 import { classifyFailure } from '../routing/classify-failure.ts'
+import { framingOf } from '../stream/answer-framing.ts'
 import { refuse, reserveTarget } from '../stages/admit.ts'
 import { type BuiltRequest, buildRequest } from '../upstream/build-request.ts'
 import { collectBody, UpstreamCall } from '../upstream/upstream-call.ts'
@@ -16,11 +17,6 @@ import { goesOn, retryAttempts } from './retry-attempts.ts'
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024
 const MAX_ERROR_BYTES = 1024 * 1024
 const RETRY_HEADERS = ['retry-after', 'retry-after-ms', 'x-should-retry'] as const
-const STREAM_TYPES: Readonly<Record<ProtocolEndpoint['framing'], string>> = {
-  sse: 'text/event-stream',
-  'aws-event-stream': 'application/vnd.amazon.eventstream',
-  raw: '',
-}
 
 /** What the attempts came to: an answer to hand over whole (an upstream's refusal too), or a stream that has begun. */
 export type Answer =
@@ -158,7 +154,10 @@ async function readAnswer(
     call.abort()
     return failure('upstream_invalid', ctx, 'sent a compressed answer that was not asked for.')
   }
-  if (known(ctx.envelope, 'envelope').stream) return readStream(ctx, call, options)
+  if (known(ctx.envelope, 'envelope').stream) {
+    const framing = framingOf(options.built.endpoint, headers['content-type'] ?? '')
+    if (framing !== 'whole') return readStream(ctx, call, { ...options, framing })
+  }
   const body = await collectBody(call, MAX_ANSWER_BYTES)
   const facts = options.built.endpoint.readAnswer(body)
   if (facts === null) return failure('upstream_invalid', ctx, 'sent an answer that is not JSON.')
@@ -180,10 +179,10 @@ function keepFacts(ctx: RequestContext, facts: AnswerFacts): void {
 async function readStream(
   ctx: RequestContext,
   call: UpstreamCall,
-  options: AnswerOptions,
+  options: AnswerOptions & { readonly framing: ProtocolEndpoint['framing'] | null },
 ): Promise<Answer | Failure> {
-  const type = call.headers['content-type'] ?? ''
-  if (!type.toLowerCase().startsWith(STREAM_TYPES[options.built.endpoint.framing])) {
+  const { framing } = options
+  if (framing === null) {
     call.abort()
     return failure(
       'upstream_invalid',
@@ -191,7 +190,7 @@ async function readStream(
       'did not answer with the event stream that was asked for.',
     )
   }
-  const stream = await openStream(ctx, call, options)
+  const stream = await openStream(ctx, call, { ...options, framing })
   if (stream instanceof GatewayError) return { error: stream, refused: null }
   return { kind: 'stream', stream }
 }

@@ -1,9 +1,11 @@
 import type { ServerResponse } from 'node:http'
+import type { Envelope } from '../../contracts/envelope.ts'
 import { type GatewayError, toGatewayError } from '../../errors/gateway-error.ts'
 import { answerHeaders, overheadMs } from '../http/answer-headers.ts'
 import { cutWhenStalled, send } from '../http/send.ts'
 import { admit } from '../stages/admit.ts'
 import { resolveRoute } from '../stages/resolve-route.ts'
+import { estimateInput } from '../usage/count-input.ts'
 import type { OpenStream } from './open-stream.ts'
 import type { RequestContext } from './request-context.ts'
 import { type Answer, runAttempts } from './run-attempts.ts'
@@ -12,16 +14,42 @@ import { settle } from './settle.ts'
 /** The order is one of the product's promises: who asks, for what, may it, then send. `ctx` is authenticated. */
 export async function runRequest(ctx: RequestContext, response: ServerResponse): Promise<void> {
   try {
-    ctx.envelope = ctx.endpoint.readEnvelope(ctx.body, ctx.plan.server.maxJsonDepth, ctx.pathModel)
+    ctx.envelope = readEnvelope(ctx)
     resolveRoute(ctx)
     const admitted = admit(ctx)
     if (admitted instanceof Promise) await admitted
+    if (ctx.countsHere) return await answerCount(ctx, response)
     const answer = await runAttempts(ctx, response)
     if (answer.kind === 'stream') await finishStream(ctx, answer.stream)
     else await finishWhole(ctx, answer, response)
   } catch (thrown) {
     await refuseRequest(ctx, response, thrown)
   }
+}
+
+function readEnvelope(ctx: RequestContext): Envelope {
+  const { endpoint, boundary, wrapper, plan } = ctx
+  if (boundary !== null && endpoint.readForm !== undefined) {
+    return endpoint.readForm(ctx.body, boundary)
+  }
+  if (wrapper !== null) {
+    ctx.opened = wrapper.open(ctx.body, plan.server.maxJsonDepth)
+    ctx.body = ctx.opened.body
+  }
+  return endpoint.readEnvelope(ctx.body, plan.server.maxJsonDepth, ctx.pathModel)
+}
+
+/** The gateway's own count, said to be one. */
+async function answerCount(ctx: RequestContext, response: ServerResponse): Promise<void> {
+  const { renderCount } = ctx.endpoint
+  if (renderCount === undefined) throw new TypeError('an endpoint that does not count')
+  const body = Buffer.from(renderCount(await estimateInput(ctx)))
+  ctx.status = 200
+  ctx.outcome = 'whole'
+  await settle(ctx)
+  const headers = answerHeaders(ctx, null)
+  headers.push('content-type', 'application/json', 'x-tollgate-estimate', 'true')
+  send(response, ctx.status, headers, body)
 }
 
 async function finishWhole(
@@ -31,8 +59,16 @@ async function finishWhole(
 ): Promise<void> {
   ctx.status = answer.status
   await settle(ctx)
-  send(response, answer.status, answerHeaders(ctx, answer.headers), answer.body)
+  const body = answer.status < 300 ? wrapped(ctx, answer.body) : answer.body
+  send(response, answer.status, answerHeaders(ctx, answer.headers), body)
   cutWhenStalled(response, ctx.dataPlane.watchdog.silence.stalledReaderMs)
+}
+
+function wrapped(ctx: RequestContext, body: Buffer): Buffer {
+  const { opened, target, costNanoUsd } = ctx
+  if (opened === null || target === null) return body
+  const { model, fallback } = target
+  return opened.close(body, { model, costNanoUsd, fallback: fallback !== null })
 }
 
 async function finishStream(ctx: RequestContext, stream: OpenStream): Promise<void> {

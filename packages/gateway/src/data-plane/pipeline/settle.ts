@@ -1,5 +1,6 @@
-import type { Actual } from '../../contracts/limit.ts'
+import type { Actual, Demand } from '../../contracts/limit.ts'
 import { totalInputTokens, type Usage } from '../../contracts/usage.ts'
+import { demandedAmount } from '../limits/amounts.ts'
 import { costNanoUsd } from '../usage/cost.ts'
 import { estimateInput, estimateOutput } from '../usage/count-input.ts'
 import type { RequestContext } from './request-context.ts'
@@ -15,7 +16,8 @@ export function settle(ctx: RequestContext): Promise<void> {
   if (ctx.settled) return SETTLED
   ctx.settled = true
   const spent = ctx.outcome === 'whole' || ctx.outcome === 'cut'
-  if (!spent || !ctx.endpoint.billed || usageIsKnown(ctx)) return close(ctx, spent)
+  const isSettled = !spent || !ctx.endpoint.billed || ctx.endpoint.media === true
+  if (isSettled || usageIsKnown(ctx)) return close(ctx, spent)
   return completeUsage(ctx)
     .catch(noCount(ctx))
     .then(() => close(ctx, spent))
@@ -27,6 +29,21 @@ function close(ctx: RequestContext, spent: boolean): Promise<void> {
   ctx.costNanoUsd = spent ? costOf(ctx) : 0
   settleLimits(ctx, spent)
   return ctx.dataPlane.recorder.record(usageRecord(ctx))
+}
+
+function actualOf(ctx: RequestContext): Actual {
+  return {
+    inputTokens: totalInputTokens(ctx.usage),
+    outputTokens: ctx.usage.outputTokens ?? 0,
+    costNanoUsd: ctx.costNanoUsd ?? 0,
+  }
+}
+
+/** What nobody told is charged as it was reserved: unknown is never free. */
+function atWorst(demand: Demand | null): Actual {
+  if (demand === null) return { inputTokens: 0, outputTokens: 0, costNanoUsd: 0 }
+  const { inputTokens, outputTokens } = demand
+  return { inputTokens, outputTokens, costNanoUsd: demandedAmount('usd', demand, outputTokens) }
 }
 
 function usageIsKnown({ usage }: RequestContext): boolean {
@@ -56,19 +73,20 @@ function noCount(ctx: RequestContext): (thrown: unknown) => void {
 
 function costOf(ctx: RequestContext): number | null {
   if (!ctx.endpoint.billed) return 0
-  const price = ctx.target?.price ?? null
+  const price = isUnknowable(ctx) ? null : (ctx.target?.price ?? null)
   return price === null ? null : costNanoUsd(ctx.usage, price)
+}
+
+/** Images and sound whose usage the provider did not report. */
+function isUnknowable(ctx: RequestContext): boolean {
+  return ctx.endpoint.media === true && !usageIsKnown(ctx)
 }
 
 function settleLimits(ctx: RequestContext, spent: boolean): void {
   const { gate } = ctx.dataPlane
   const { reservation, attemptReservation } = ctx
   if (reservation === null && attemptReservation === null) return
-  const actual: Actual = {
-    inputTokens: totalInputTokens(ctx.usage),
-    outputTokens: ctx.usage.outputTokens ?? 0,
-    costNanoUsd: ctx.costNanoUsd ?? 0,
-  }
+  const actual = isUnknowable(ctx) ? atWorst(ctx.demand) : actualOf(ctx)
   for (const open of [reservation, attemptReservation]) {
     if (open === null) continue
     if (spent) gate.settle(open, actual)

@@ -130,7 +130,8 @@ function checkInput(terms: Terms, inputTokens: number): void {
 /** The most that any candidate may use: whichever answers, the reservation covers it. */
 function worstCase(ctx: RequestContext, inputTokens: number): Demand {
   const { choices, maxOutputTokens, model } = known(ctx.envelope, 'envelope')
-  let worst: Demand = { ...NOTHING, inputTokens, model }
+  const mayShrink = ctx.endpoint.media !== true
+  let worst: Demand = { ...NOTHING, inputTokens, model, mayShrink }
   for (const target of ctx.targets) {
     const cap = ctx.outputCap ?? maxOutputTokens ?? target.maxOutputTokens
     const demand = demandOf({ inputTokens, outputTokens: cap * choices, price: target.price })
@@ -140,6 +141,7 @@ function worstCase(ctx: RequestContext, inputTokens: number): Demand {
       fixedCostPicoUsd: Math.max(worst.fixedCostPicoUsd ?? 0, demand.fixedCostPicoUsd ?? 0),
       outputPicoUsd: Math.max(worst.outputPicoUsd, demand.outputPicoUsd),
       model,
+      mayShrink,
     }
   }
   return worst
@@ -158,7 +160,7 @@ function capAssumed(ctx: RequestContext): void {
 function policyCap(ctx: RequestContext, terms: Terms): number | null {
   const { maxOutputTokens } = terms.policy
   const { maxOutputTokens: asked } = known(ctx.envelope, 'envelope')
-  if (maxOutputTokens === null || !ctx.endpoint.billed) return null
+  if (maxOutputTokens === null || !ctx.endpoint.billed || ctx.endpoint.media === true) return null
   return asked !== null && asked <= maxOutputTokens ? null : maxOutputTokens
 }
 
@@ -170,7 +172,7 @@ function capByCost(ctx: RequestContext, terms: Terms, demand: Demand): Demand {
   if (leftPicoUsd >= demand.outputTokens * demand.outputPicoUsd) return demand
   const outputTokens =
     demand.outputPicoUsd === 0 ? 0 : Math.floor(leftPicoUsd / demand.outputPicoUsd)
-  if (outputTokens < known(ctx.envelope, 'envelope').choices) {
+  if (demand.mayShrink === false || outputTokens < known(ctx.envelope, 'envelope').choices) {
     throw new GatewayError(
       'request_exceeds_limit',
       'The request may cost more than this key allows.',

@@ -122,6 +122,7 @@ export class StreamRelay implements BodyReader, Watched {
     }
     if (this.sawEnd || tap.failed()) return this.onTickAfterEnd(nowMs)
     if (this.discarding || nowMs - this.lastWriteMs < watchdog.silence.keepAliveMs) return
+    if (this.options.framing === 'raw') return
     if (this.started) this.write(Buffer.from(this.options.keepAliveFrame))
     else if (this.leadBytes > 0) this.start()
   }
@@ -146,6 +147,8 @@ export class StreamRelay implements BodyReader, Watched {
   finish(errorFrame: string | null, usage: Usage): void {
     const { response, watchdog, translated, tap } = this.options
     if (this.discarding || response.destroyed) return
+    // Bytes without frames have no place for an error: only an answer that stops short tells of it.
+    if (errorFrame !== null && this.options.framing === 'raw') return void response.destroy()
     if (errorFrame !== null) this.terminal.splice(0, this.terminal.length, Buffer.from(errorFrame))
     else if (translated !== null && !tap.failed())
       this.terminal.push(Buffer.from(translated.end(usage)))
@@ -197,7 +200,7 @@ export class StreamRelay implements BodyReader, Watched {
 
   private verdictOfEnd(): StreamEnd {
     const { tap } = this.options
-    if (tap.complete()) return null
+    if (tap.complete() || this.options.framing === 'raw') return null
     if (tap.failed()) return failedInside()
     const problem = 'The provider ended its answer before it was whole.'
     return new GatewayError('upstream_truncated', problem)

@@ -32,7 +32,7 @@ export async function estimateInput(ctx: RequestContext): Promise<number> {
   const parts = partsOf(ctx)
   const extra = parts.overheadTokens + parts.mediaTokens
   if (textChars(parts) > MAX_COUNTED_CHARS) return Math.ceil(textBytes(parts) / 4) + extra
-  const tokenizer = ctx.target?.tokenizer ?? 'o200k_base'
+  const tokenizer = (ctx.target ?? ctx.targets[0])?.tokenizer ?? 'o200k_base'
   return (await ctx.dataPlane.tokenCounter.count(tokenizer, parts.texts)) + extra
 }
 
