@@ -1,6 +1,7 @@
 import type { Protocol } from './contracts/protocol.ts'
 import type { ProviderFacts } from './contracts/provider.ts'
 import { ANTHROPIC_MESSAGES } from './protocols/anthropic-messages/anthropic-messages.ts'
+import { GEMINI } from './protocols/gemini/gemini.ts'
 import { OPENAI_CHAT } from './protocols/openai-chat/openai-chat.ts'
 import { anthropic } from './providers/anthropic/anthropic.ts'
 import { ai21 } from './providers/catalog/ai21.ts'
@@ -70,4 +71,4 @@ export const PROVIDER_ALIASES: Readonly<Record<string, string>> = {
 }
 
 /** The built-in protocols. The first one shapes errors where nothing tells the caller's protocol. */
-export const PROTOCOLS: readonly Protocol[] = [OPENAI_CHAT, ANTHROPIC_MESSAGES]
+export const PROTOCOLS: readonly Protocol[] = [OPENAI_CHAT, ANTHROPIC_MESSAGES, GEMINI]

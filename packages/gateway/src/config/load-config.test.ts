@@ -152,12 +152,6 @@ describe('loadConfig', () => {
       'must hold no user',
     ],
     [
-      'providers:\n  x:\n    protocol: gemini',
-      'providers.x.protocol',
-      3,
-      'not available in this version',
-    ],
-    [
       'providers:\n  x:\n    protocol: [smoke]',
       'providers.x.protocol[0]',
       3,

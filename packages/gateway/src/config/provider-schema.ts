@@ -21,7 +21,11 @@ import { checkedText, NOT_AVAILABLE, strict } from './validate.ts'
 
 const PROTOCOLS = ['openai-chat', 'openai-responses', 'anthropic-messages', 'gemini'] as const
 /** Protocols that this build can speak to a provider. */
-const SERVED_PROTOCOLS: ReadonlySet<string> = new Set(['openai-chat', 'anthropic-messages'])
+const SERVED_PROTOCOLS: ReadonlySet<string> = new Set([
+  'openai-chat',
+  'anthropic-messages',
+  'gemini',
+])
 
 const protocolName = z.enum(PROTOCOLS).superRefine((name, ctx) => {
   if (!SERVED_PROTOCOLS.has(name)) {

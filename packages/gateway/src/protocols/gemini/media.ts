@@ -52,10 +52,11 @@ export function readFileData(data: Members, at: string): MediaBlock {
   if (uri === null) throw invalidField(at, 'must have a fileUri.')
   const stated = textOrNull(data['mimeType'])
   if (VIDEO_PAGE.test(uri)) throw notTranslatable(at, 'videos')
-  const mediaType = stated ?? typeOfUrl(uri)
+  const told = typeOfUrl(uri)
+  const mediaType = stated ?? told
   const source: MediaSource = GOOGLE_FILE.test(uri)
     ? { kind: 'file', id: uri }
-    : { kind: 'url', url: uri, mediaType }
+    : { kind: 'url', url: uri, mediaType: mediaType === told ? null : mediaType }
   return mediaBlock(source, {
     mediaType: mediaType ?? '',
     name: textOrNull(data['displayName']),
