@@ -170,7 +170,7 @@ export const conversations: Arbitrary<Conversation> = record({
   }),
 )
 
-/** The same conversation in one spelling: neighbours of one role are one turn, neighbouring texts one text. */
+/** The same conversation in one spelling: neighbours of one role are one turn, neighbouring texts one text, no guessed type. */
 export function normalised(said: Conversation): Conversation {
   const turns: { role: Turn['role']; blocks: Block[] }[] = []
   for (const { role, blocks } of said.turns) {
@@ -189,10 +189,16 @@ function joinTexts<B extends Block>(blocks: readonly B[]): readonly B[] {
   const joined: B[] = []
   for (const block of blocks) {
     const last = joined.at(-1)
-    if (block.type !== 'text' || last?.type !== 'text') joined.push(block)
+    if (block.type !== 'text' || last?.type !== 'text') joined.push(untyped(block))
     else joined[joined.length - 1] = { ...last, text: `${last.text}\n${block.text}` }
   }
   return joined
+}
+
+/** Some protocols demand the media type of a URL, which is then told from its name. */
+function untyped<B extends Block>(block: B): B {
+  if (block.type !== 'image' || block.source.kind !== 'url') return block
+  return { ...block, source: { ...block.source, mediaType: null } }
 }
 
 /** All that the model is told, in order: what may never be lost, whatever else is. */
