@@ -43,6 +43,7 @@ export class EndpointTable {
   protocolOf(fields: readonly string[], path: string): Protocol {
     const served = this.find(path)
     if (served !== null) return served.protocol
+    for (const protocol of this.protocols) if (isModelsPath(protocol, path)) return protocol
     for (const protocol of this.protocols) {
       if (protocol.marks.some((mark) => hasField(fields, mark))) return protocol
     }
@@ -68,6 +69,11 @@ export class EndpointTable {
     }
     return null
   }
+}
+
+/** Whether a path is the protocol's own list of models, or one of them. */
+export function isModelsPath({ modelsPath }: Protocol, path: string): boolean {
+  return modelsPath !== undefined && (path === modelsPath || path.startsWith(`${modelsPath}/`))
 }
 
 /** Names with slashes come literal or encoded. What is not validly encoded is read as it stands. */

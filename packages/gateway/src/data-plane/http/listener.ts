@@ -11,11 +11,11 @@ import { refuseRequest, runRequest } from '../pipeline/run-request.ts'
 import { authenticate } from '../stages/authenticate.ts'
 import { clientAddress } from './client-address.ts'
 import { formBoundary } from './form-boundary.ts'
-import { EndpointTable, type ServedEndpoint } from './endpoint-table.ts'
+import { EndpointTable, isModelsPath, type ServedEndpoint } from './endpoint-table.ts'
 import { answerLast, type Connection, connectionOf } from './connections.ts'
 import { serveLocally } from './local-endpoints.ts'
 import { readBody, tooLarge } from './read-body.ts'
-import { readRequestHead, type RequestHead } from './request-head.ts'
+import { readRequestHead, type RequestHead, withQueryCredential } from './request-head.ts'
 import { send } from './send.ts'
 import { answerBrokenConnection } from './broken-connection.ts'
 
@@ -94,8 +94,11 @@ class Front {
     if (head.wantsUpgrade || (served === null && head.hasBody)) answerLast(connection, res)
     if (served === null) {
       const protocol = this.table.protocolOf(head.fields, head.path)
+      if (isModelsPath(protocol, head.path))
+        head = withQueryCredential(head, protocol.credentialQuery)
       return serveLocally({ dataPlane: this.dataPlane, protocol, head, req, res })
     }
+    head = withQueryCredential(head, served.protocol.credentialQuery)
     if (head.method !== 'POST') {
       const error = new GatewayError('method_not_allowed', `${head.path} takes POST.`, {
         details: { headers: { allow: 'POST' } },

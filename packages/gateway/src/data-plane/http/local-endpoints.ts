@@ -50,9 +50,11 @@ function answer(request: LocalRequest): void {
     onlyReads(head, reads)
     return sendReadiness(request)
   }
-  if (head.path === MODELS_PATH || head.path.startsWith(`${MODELS_PATH}/`)) {
+  const { modelsPath = MODELS_PATH } = request.protocol
+  for (const base of [MODELS_PATH, modelsPath]) {
+    if (head.path !== base && !head.path.startsWith(`${base}/`)) continue
     onlyReads(head, reads)
-    return sendModels(request)
+    return sendModels(request, base)
   }
   throw new GatewayError('not_found', 'No endpoint has this path.')
 }
@@ -72,15 +74,15 @@ function sendReadiness({ dataPlane, res }: LocalRequest): void {
   sendJson(res, ready ? 200 : 503, { status: ready ? 'ready' : 'not_ready', checks })
 }
 
-function sendModels(request: LocalRequest): void {
+function sendModels(request: LocalRequest, base: string): void {
   const { dataPlane, protocol, head, res } = request
   const key = modelsKey(request)
   const plan = dataPlane.plan()
-  if (head.path === MODELS_PATH || head.path === `${MODELS_PATH}/`) {
+  if (head.path === base || head.path === `${base}/`) {
     const listed = listModels(plan, key).map(toListing)
     return sendJson(res, 200, protocol.renderModels(listed))
   }
-  const id = decodeId(head.path.slice(MODELS_PATH.length + 1))
+  const id = decodeId(head.path.slice(base.length + 1))
   if (!listModels(plan, key).includes(id)) {
     throw new GatewayError('model_not_found', 'No model with this id is served to this key.')
   }

@@ -76,6 +76,17 @@ function hasField(fields: readonly string[], name: string): boolean {
   return false
 }
 
+/** The head with a key that may stand in the query too. Two different keys are nobody's. */
+export function withQueryCredential(head: RequestHead, name: string | undefined): RequestHead {
+  if (name === undefined || head.query === '') return head
+  const keys = new Set(new URLSearchParams(head.query).getAll(name))
+  keys.delete('')
+  if (keys.size === 0) return head
+  if (head.credential !== null) keys.add(head.credential)
+  const [key = ''] = keys
+  return { ...head, credential: keys.size === 1 ? key : '' }
+}
+
 class HeadDraft {
   readonly fields: string[] = []
   host: string | null = null

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { Envelope } from '../../contracts/envelope.ts'
-import { type GatewayError, toGatewayError } from '../../errors/gateway-error.ts'
+import { GatewayError, toGatewayError } from '../../errors/gateway-error.ts'
 import { answerHeaders, overheadMs } from '../http/answer-headers.ts'
 import { cutWhenStalled, send } from '../http/send.ts'
 import { admit } from '../stages/admit.ts'
@@ -29,6 +29,7 @@ export async function runRequest(ctx: RequestContext, response: ServerResponse):
 
 function readEnvelope(ctx: RequestContext): Envelope {
   const { endpoint, boundary, wrapper, plan } = ctx
+  checkQuery(ctx)
   if (boundary !== null && endpoint.readForm !== undefined) {
     return endpoint.readForm(ctx.body, boundary)
   }
@@ -37,6 +38,17 @@ function readEnvelope(ctx: RequestContext): Envelope {
     ctx.body = ctx.opened.body
   }
   return endpoint.readEnvelope(ctx.body, plan.server.maxJsonDepth, ctx.pathModel)
+}
+
+/** A client that leaves out what an endpoint is asked by (`alt=sse`) expects an answer of another form. */
+function checkQuery({ endpoint, head }: RequestContext): void {
+  if (endpoint.query === '') return
+  const asked = new URLSearchParams(head.query)
+  for (const [name, value] of new URLSearchParams(endpoint.query)) {
+    if (asked.get(name) === value) continue
+    const problem = `${name}: must be ${value}; this endpoint is served with ${endpoint.query} only.`
+    throw new GatewayError('invalid_request', problem, { details: { param: name } })
+  }
 }
 
 /** The gateway's own count, said to be one. */

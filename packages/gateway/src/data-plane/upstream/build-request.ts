@@ -8,6 +8,7 @@ import { headField } from '../http/request-head.ts'
 import { known, type RequestContext } from '../pipeline/request-context.ts'
 import { bridgeFor, translateRequest } from '../translation/translate-request.ts'
 import type { Translation } from '../translation/translation.ts'
+import { signed } from './sign-request.ts'
 import type { UpstreamRequest } from './upstream-call.ts'
 
 /** Fields of every request that pass on to the provider, besides those of the protocol. */
@@ -35,12 +36,17 @@ export function buildRequest(ctx: RequestContext, target: TargetPlan): BuiltRequ
   const { endpoint, head } = ctx
   const { edits, usageAsked } = editsFor(ctx, target)
   return {
-    request: {
+    request: signed(target.provider, {
       method: 'POST',
-      path: upstreamPath(target.provider, endpoint, target.model, passedQuery(head.query)),
+      path: upstreamPath(
+        target.provider,
+        endpoint,
+        target.model,
+        passedQuery(head.query, ctx.protocol),
+      ),
       headers: upstreamHeaders(ctx, target),
       body: edits.length === 0 ? ctx.body : applyEdits(ctx.body, edits),
-    },
+    }),
     endpoint,
     usageAsked,
     translation: null,
@@ -54,12 +60,12 @@ function translated(
 ): BuiltRequest {
   const { endpoint, body } = translation
   return {
-    request: {
+    request: signed(target.provider, {
       method: 'POST',
       path: upstreamPath(target.provider, endpoint, target.model),
       headers: translatedHeaders(ctx, target),
       body,
-    },
+    }),
     endpoint,
     usageAsked: false,
     translation,
@@ -95,12 +101,12 @@ function promptEdits(ctx: RequestContext, target: TargetPlan): readonly ByteEdit
 /** What a client may not say by the query: who pays, and a second model behind the one that was allowed. */
 const WITHHELD_QUERY = new Set(['model', 'key', 'api_key', 'api-key', 'apikey', 'access_token'])
 
-function passedQuery(query: string): string {
+function passedQuery(query: string, { forwardedQuery }: Protocol): string {
   if (query.length <= 1) return query
   const pairs = query.slice(1).split('&')
   const passed = pairs.filter((pair) => {
     const [name = ''] = new URLSearchParams(pair).keys()
-    return !WITHHELD_QUERY.has(name.toLowerCase())
+    return forwardedQuery?.includes(name) ?? !WITHHELD_QUERY.has(name.toLowerCase())
   })
   return passed.length === 0 ? '' : `?${passed.join('&')}`
 }
@@ -111,20 +117,24 @@ function passedQuery(query: string): string {
  */
 function upstreamHeaders(ctx: RequestContext, target: TargetPlan): string[] {
   const { fields } = ctx.head
-  const { marks } = ctx.protocol
   const own = target.provider.headers
   const headers: string[] = []
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i] ?? ''
-    if (own[name] !== undefined && !marks.includes(name)) continue
+    if (own[name] !== undefined && !isClients(ctx.protocol, name)) continue
     if (isForwarded(ctx.protocol, name)) headers.push(name, fields[i + 1] ?? '')
   }
   for (const name in own) {
-    if (marks.includes(name) && headField(ctx.head, name) !== null) continue
+    if (isClients(ctx.protocol, name) && headField(ctx.head, name) !== null) continue
     headers.push(name, own[name] ?? '')
   }
   headers.push('accept-encoding', 'identity', 'x-request-id', ctx.requestId)
   return headers
+}
+
+/** Some marks are credentials, which never pass: there the provider's own stays. */
+function isClients(protocol: Protocol, name: string): boolean {
+  return protocol.marks.includes(name) && isForwarded(protocol, name)
 }
 
 /** The body is ours, so nothing that the client said about its own goes with it. */

@@ -69,6 +69,7 @@ function countTokens(version: string): ProtocolEndpoint {
     capOutput: () => [],
     addPrompts: null,
     readAnswer: readCount,
+    renderCount: (totalTokens) => JSON.stringify({ totalTokens }),
   }
 }
 
