@@ -49,11 +49,15 @@ function addOwn(headers: string[], ctx: RequestContext): void {
   const model = ctx.target?.fallback ?? ctx.envelope?.model
   if (model !== undefined) headers.push('x-tollgate-model', model)
   if (ctx.target !== null) headers.push('x-tollgate-provider', ctx.target.provider.name)
-  if (ctx.translation !== null && ctx.translation.losses.length > 0) {
-    headers.push('x-tollgate-loss', ctx.translation.losses.join(', '))
-  }
+  const losses = lossesOf(ctx)
+  if (losses.length > 0) headers.push('x-tollgate-loss', losses.join(', '))
   if (ctx.outputCap !== null) headers.push('x-tollgate-output-cap', String(ctx.outputCap))
   headers.push('server-timing', `gateway;dur=${overheadMs(ctx).toFixed(2)}`)
+}
+
+function lossesOf({ translation, adoptedLosses }: RequestContext): readonly string[] {
+  if (translation === null || translation.losses.length === 0) return adoptedLosses
+  return adoptedLosses.length === 0 ? translation.losses : [...adoptedLosses, ...translation.losses]
 }
 
 function addLimits(headers: string[], ctx: RequestContext): void {

@@ -86,6 +86,8 @@ export class RequestContext {
   attemptReservation: Reservation | null = null
 
   target: TargetPlan | null = null
+  /** What the endpoint's own words could not say of a body in another shape. */
+  adoptedLosses: readonly string[] = []
   /** The attempt at hand goes to a target of another protocol; null: bytes pass as they are. */
   translation: Translation | null = null
   /** The call at hand, so that a client that leaves takes it along. */

@@ -5,6 +5,7 @@ import { answerHeaders, overheadMs } from '../http/answer-headers.ts'
 import { cutWhenStalled, send } from '../http/send.ts'
 import { admit } from '../stages/admit.ts'
 import { resolveRoute } from '../stages/resolve-route.ts'
+import { refuseLosses } from '../translation/translate-request.ts'
 import { estimateInput } from '../usage/count-input.ts'
 import type { OpenStream } from './open-stream.ts'
 import type { RequestContext } from './request-context.ts'
@@ -16,6 +17,7 @@ export async function runRequest(ctx: RequestContext, response: ServerResponse):
   try {
     ctx.envelope = readEnvelope(ctx)
     resolveRoute(ctx)
+    if (ctx.adoptedLosses.length > 0) refuseLosses(ctx, ctx.adoptedLosses)
     const admitted = admit(ctx)
     if (admitted instanceof Promise) await admitted
     if (ctx.countsHere) return await answerCount(ctx, response)
@@ -37,7 +39,21 @@ function readEnvelope(ctx: RequestContext): Envelope {
     ctx.opened = wrapper.open(ctx.body, plan.server.maxJsonDepth)
     ctx.body = ctx.opened.body
   }
-  return endpoint.readEnvelope(ctx.body, plan.server.maxJsonDepth, ctx.pathModel)
+  try {
+    return endpoint.readEnvelope(ctx.body, plan.server.maxJsonDepth, ctx.pathModel)
+  } catch (thrown) {
+    if (!adoptBody(ctx)) throw thrown
+    return endpoint.readEnvelope(ctx.body, plan.server.maxJsonDepth, ctx.pathModel)
+  }
+}
+
+/** Bodies of another shape that clients post to the endpoint are said in its own words. */
+function adoptBody(ctx: RequestContext): boolean {
+  const adopted = ctx.endpoint.adopt?.(ctx.body, ctx.plan.server.maxJsonDepth) ?? null
+  if (adopted === null) return false
+  ctx.body = adopted.body
+  ctx.adoptedLosses = adopted.losses
+  return true
 }
 
 /** A client that leaves out what an endpoint is asked by (`alt=sse`) expects an answer of another form. */

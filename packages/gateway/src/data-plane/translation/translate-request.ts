@@ -100,12 +100,13 @@ function readConversation(
   return dialectOf(ctx.protocol).readRequest(request, { model, stream, losses })
 }
 
-function refuseLosses(ctx: RequestContext, losses: readonly string[]): void {
+/** Throws `not_translatable` when the caller's policy wants all or nothing. */
+export function refuseLosses(ctx: RequestContext, losses: readonly string[]): void {
   const [first] = losses
   if (first === undefined || !known(ctx.terms, 'terms').policy.strictTranslation) return
   throw new GatewayError(
     'not_translatable',
-    `The target speaks another protocol, which cannot carry ${losses.join(', ')}.`,
+    `The request would have to be said in another protocol, which cannot carry ${losses.join(', ')}.`,
     { details: { param: first } },
   )
 }

@@ -21,6 +21,7 @@ import {
 import { readChoiceText } from './answer-text.ts'
 import { ChatTap } from './chat-tap.ts'
 import { readChatInput } from './input.ts'
+import { fromResponses } from './from-responses.ts'
 import { readUsage } from './usage.ts'
 
 const ROLES: ReadonlySet<string> = new Set([
@@ -50,6 +51,7 @@ export const CHAT: ProtocolEndpoint = {
   translated: true,
   framing: 'sse',
   readEnvelope,
+  adopt: fromResponses,
   boundInput: (body) => boundTextInput(body, MEDIA),
   readInput: readChatInput,
   renameModel,
@@ -63,12 +65,6 @@ export const CHAT: ProtocolEndpoint = {
 function readEnvelope(bytes: Buffer, maxDepth: number): Envelope {
   const body = readJsonBody(bytes, maxDepth, ROLE_WATCH)
   const { model, span } = readModel(body)
-  if (!body.members.has('messages') && body.members.has('input')) {
-    throw invalidField(
-      'messages',
-      'is required; Responses-shaped bodies are not served in this version.',
-    )
-  }
   checkRoles(body, ROLES)
   const cap = readOutputCap(body, ['max_completion_tokens', 'max_tokens'])
   if (cap.spans.length > 1) {
