@@ -1,6 +1,7 @@
 import type { Protocol } from './contracts/protocol.ts'
 import type { ProviderFacts } from './contracts/provider.ts'
 import { ANTHROPIC_MESSAGES } from './protocols/anthropic-messages/anthropic-messages.ts'
+import { BEDROCK_CONVERSE } from './protocols/bedrock-converse/bedrock-converse.ts'
 import { GEMINI } from './protocols/gemini/gemini.ts'
 import { OPENAI_CHAT } from './protocols/openai-chat/openai-chat.ts'
 import { OPENAI_RESPONSES } from './protocols/openai-responses/openai-responses.ts'
@@ -29,4 +30,5 @@ export const PROTOCOLS: readonly Protocol[] = [
   OPENAI_RESPONSES,
   ANTHROPIC_MESSAGES,
   GEMINI,
+  BEDROCK_CONVERSE,
 ]

@@ -19,12 +19,20 @@ import {
 import type { Secret } from './secret.ts'
 import { checkedText, NOT_AVAILABLE, strict } from './validate.ts'
 
-const PROTOCOLS = ['openai-chat', 'openai-responses', 'anthropic-messages', 'gemini'] as const
+const PROTOCOLS = [
+  'openai-chat',
+  'openai-responses',
+  'anthropic-messages',
+  'gemini',
+  'bedrock-converse',
+] as const
 /** Protocols that this build can speak to a provider. */
 const SERVED_PROTOCOLS: ReadonlySet<string> = new Set([
   'openai-chat',
+  'openai-responses',
   'anthropic-messages',
   'gemini',
+  'bedrock-converse',
 ])
 
 const protocolName = z.enum(PROTOCOLS).superRefine((name, ctx) => {

@@ -5,6 +5,11 @@ export type AuthStyle =
   | { readonly kind: 'header'; readonly name: string }
   | { readonly kind: 'query'; readonly name: string }
   | { readonly kind: 'none' }
+  /**
+   * AWS Signature V4 for a service. The credential is `id:secret` or `id:secret:session token`; of any other form it is an
+   * API key, and sent as a bearer.
+   */
+  | { readonly kind: 'sigv4'; readonly service: string }
   /** Known, but not built in this version; `name` says which (`sigv4`, `oauth`). */
   | { readonly kind: 'unavailable'; readonly name: string }
 
@@ -33,6 +38,11 @@ export type ProviderFacts = {
   readonly auth: AuthStyle
   /** Environment variable that holds the credential; null for keyless servers. */
   readonly credentialEnv: string | null
+  /** Variables that make the credential together, joined by ":", where `credentialEnv` is not set. */
+  readonly credentialParts?: {
+    readonly needed: readonly string[]
+    readonly optional: readonly string[]
+  }
   /** Environment variable that overrides the base URL in the vendor's own tools. */
   readonly baseUrlEnv: string | null
   /** Sent on every call unless the client sends its own. Lower-case names. */

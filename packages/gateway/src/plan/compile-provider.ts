@@ -7,6 +7,7 @@ import { didYouMean } from '../lib/did-you-mean.ts'
 import { parseDurationMs } from '../lib/duration.ts'
 import type { ProviderPlan, Timeouts } from './gateway-plan.ts'
 import { PlanError } from './plan-error.ts'
+import { compileSigning, joinedCredential, regionOf } from './request-signing.ts'
 
 /** Long enough for an answer that is not streamed, whose first byte comes when all of it is written. */
 const DEFAULT_TIMEOUTS: Required<TimeoutsConfig> = {
@@ -37,6 +38,8 @@ export function compileProvider(
     throw new PlanError(`${at}.credential`, 'the secret holds a line break or a control character')
   }
   const auth = authOf(config, facts, { protocols, credential, at })
+  const region = regionOf(config.params?.['region'], url.hostname)
+  const sign = compileSigning(auth, credential, { region, at })
   return {
     name,
     origin: url.origin,
@@ -47,7 +50,13 @@ export function compileProvider(
     credential: auth.kind === 'none' ? null : credential,
     credentialMissing: auth.kind === 'none' ? null : credentialMissing,
     credentialReference: auth.kind === 'none' ? null : reference,
-    headers: headersOf(config, facts, { protocols, auth, credential }),
+    region,
+    sign,
+    headers: headersOf(config, facts, {
+      protocols,
+      auth: sign === null ? sentAuth(auth) : auth,
+      credential,
+    }),
     paths: fillPaths({ ...facts?.paths, ...config.paths }, config, at),
     failures: { ...facts?.failures, ...config.failures },
     ...behaviourOf(config, facts),
@@ -157,9 +166,11 @@ function findCredential(
   if (variable === null) return { credential: null, credentialMissing: null, reference: null }
   const reference = `env:${variable}`
   const value = sources.env[variable]?.trim() ?? ''
-  return value === ''
+  if (value !== '') return { credential: value, credentialMissing: null, reference }
+  const joined = facts === null ? null : joinedCredential(facts, sources.env)
+  return joined === null
     ? { credential: null, credentialMissing: reference, reference }
-    : { credential: value, credentialMissing: null, reference }
+    : { ...joined, credentialMissing: null }
 }
 
 /** How a protocol's own vendor takes its credential; a provider without facts of its own most likely copies that. */
@@ -190,6 +201,11 @@ function authOf(
   if (known !== undefined && (known.kind !== 'none' || use.credential === null)) return known
   if (config.credential === undefined) return { kind: 'none' }
   return PROTOCOL_AUTH.get(use.protocols[0] ?? '') ?? { kind: 'bearer' }
+}
+
+/** What is not signed with is an API key. */
+function sentAuth(auth: AuthStyle): AuthStyle {
+  return auth.kind === 'sigv4' ? { kind: 'bearer' } : auth
 }
 
 /** What the operator says of it; null: nothing. */

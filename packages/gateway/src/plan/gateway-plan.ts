@@ -4,6 +4,7 @@ import type { KeyRecord, Subject } from '../contracts/key.ts'
 import type { LimitCharge, LimitPlan } from '../contracts/limit.ts'
 import type { Price } from '../contracts/price.ts'
 import type { PolicyConfig } from '../config/policy-config.ts'
+import type { SignRequest } from './request-signing.ts'
 
 /** What runs: the configuration, compiled. Immutable; swapped as one reference. A request reads it once and keeps it. */
 export type GatewayPlan = {
@@ -85,6 +86,10 @@ export type ProviderPlan = {
   readonly credentialMissing: string | null
   /** Where the credential comes from: `env:NAME`, `file:path`; null: it needs none. */
   readonly credentialReference: string | null
+  /** Where requests are signed for; null: unknown, and not needed. */
+  readonly region: string | null
+  /** Signs each request as it is sent; null: the credential is in the headers or the query. */
+  readonly sign: SignRequest | null
   /** Lower-case names; static headers and auth together, ready to send. */
   readonly headers: Readonly<Record<string, string>>
   readonly paths: Readonly<Record<string, string>>

@@ -10,6 +10,7 @@ import type {
 } from './gateway-plan.ts'
 import type { MergedUpstream } from './merge-upstream.ts'
 import { PlanError } from './plan-error.ts'
+import { compileSigning } from './request-signing.ts'
 import type { ChosenCredential, Routing } from './route-upstream.ts'
 import { strictest } from './sourced.ts'
 
@@ -114,6 +115,7 @@ function movedTo(provider: ProviderPlan, url: URL, operator: OperatorTerms): Pro
     credential: null,
     credentialMissing: null,
     credentialReference: null,
+    sign: null,
     headers: protocolHeaders(provider.protocols),
     allowPrivate: operator.customUpstreams.allowPrivate,
   }
@@ -143,6 +145,12 @@ function withCredential(
       const query = new URLSearchParams(provider.query)
       query.set(auth.name, secret)
       return { ...changed, query: `?${query.toString()}` }
+    }
+    case 'sigv4': {
+      const sign = compileSigning(auth, value, { region: provider.region, at: 'credential' })
+      const { authorization: _own, ...headers } = provider.headers
+      const bearer = sign === null ? { authorization: `Bearer ${secret}` } : {}
+      return { ...changed, sign, headers: { ...headers, ...bearer } }
     }
     case 'none':
     case 'unavailable':

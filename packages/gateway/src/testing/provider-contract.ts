@@ -2,7 +2,13 @@ import { describe, expect, it } from 'vitest'
 import type { ProviderFacts } from '../contracts/provider.ts'
 
 const PLACEHOLDER = /\{[^{}]*\}/g
-const SERVED_PROTOCOLS = new Set(['openai-chat', 'anthropic-messages', 'gemini'])
+const SERVED_PROTOCOLS = new Set([
+  'openai-chat',
+  'openai-responses',
+  'anthropic-messages',
+  'gemini',
+  'bedrock-converse',
+])
 const LOCAL_HOSTS = new Set(['localhost', '127.0.0.1', '[::1]'])
 /** Set by the gateway itself, or secret: never static. */
 const OWN_HEADERS = new Set([

@@ -1,6 +1,7 @@
 import { toGatewayError } from '../../errors/gateway-error.ts'
 import type { GatewayPlan } from '../../plan/gateway-plan.ts'
 import { upstreamPath } from '../../plan/upstream-path.ts'
+import { signed } from './sign-request.ts'
 import { type CallTools, collectBody, UpstreamCall } from './upstream-call.ts'
 
 export type Probe = {
@@ -36,7 +37,8 @@ export async function probeProvider(
   try {
     const headers = Object.entries(provider.headers).flat()
     const path = upstreamPath(provider, MODELS, '')
-    const call = new UpstreamCall(provider, { method: 'GET', path, headers, body: null }, tools)
+    const request = signed(provider, { method: 'GET', path, headers, body: null })
+    const call = new UpstreamCall(provider, request, tools)
     await call.head
     await collectBody(call, MAX_LIST_BYTES)
     return result(call.status, describe(call.status))
