@@ -59,6 +59,8 @@ export type Client = {
   readError(thrown: unknown): TypedError
   /** The class of each status; clients that have one for all say it thrice. */
   readonly errors: { readonly 401: string; readonly 404: string; readonly 429: string }
+  /** Features of which the client's library shows nothing, though the wire has it. */
+  readonly notShown: readonly string[]
   /** The words of the client for an ordinary end and for tool calls. */
   readonly finishes: { readonly end: string | null; readonly tools: string | null }
 }

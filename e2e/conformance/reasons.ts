@@ -23,8 +23,14 @@ const ROUTE_LACKS: Reasons = {
   },
 }
 
+const NOT_SHOWN: Reason = {
+  result: 'not shown',
+  why: 'The client has no member for the text of the thinking; the rest of the cell holds.',
+}
+
 /** Null: it must work. */
 export function reasonFor(client: Client, route: Route, feature: string): Reason | null {
+  if (client.notShown.includes(feature)) return NOT_SHOWN
   return (
     CLIENT_LACKS[client.protocol]?.[feature] ??
     (client.protocol === route.protocol ? null : (ROUTE_LACKS[route.protocol]?.[feature] ?? null))

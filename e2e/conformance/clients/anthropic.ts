@@ -16,6 +16,7 @@ export const anthropicMessages: Client = {
   },
   errors: { 401: 'AuthenticationError', 404: 'NotFoundError', 429: 'RateLimitError' },
   finishes: { end: 'end_turn', tools: 'tool_use' },
+  notShown: [],
 }
 
 function open(place: Place, setup: Setup): Session {
@@ -55,8 +56,9 @@ function paramsOf(setup: Setup): Omit<Params, 'messages'> {
     ...(tools.length === 0
       ? {}
       : {
-          tools: tools.map(({ schema: shape, ...named }) => ({
-            ...named,
+          tools: tools.map(({ description, name, schema: shape }) => ({
+            name,
+            description,
             input_schema: { ...shape, type: 'object' as const },
           })),
         }),

@@ -23,6 +23,7 @@ export const googleGenai: Client = {
   },
   errors: { 401: 'ApiError', 404: 'ApiError', 429: 'ApiError' },
   finishes: { end: 'STOP', tools: 'STOP' },
+  notShown: [],
 }
 
 function open(place: Place, setup: Setup): Session {
@@ -54,10 +55,13 @@ function configOf(setup: Setup): GenerateContentConfig {
       : {
           tools: [
             {
-              functionDeclarations: tools.map(({ schema: parametersJsonSchema, ...named }) => ({
-                ...named,
-                parametersJsonSchema,
-              })),
+              functionDeclarations: tools.map(
+                ({ description, name, schema: parametersJsonSchema }) => ({
+                  name,
+                  description,
+                  parametersJsonSchema,
+                }),
+              ),
             },
           ],
         }),

@@ -23,6 +23,7 @@ function langchain(name: string, protocol: ProtocolId): Client {
     protocol,
     open: (place, setup) => open(place, setup, responses),
     readError: readOpenAiError,
+    notShown: [],
     errors: { 401: 'AuthenticationError', 404: 'NotFoundError', 429: 'RateLimitError' },
     finishes: responses
       ? { end: 'completed', tools: 'completed' }
@@ -30,15 +31,19 @@ function langchain(name: string, protocol: ProtocolId): Client {
   }
 }
 
+const EFFORT = { effort: 'medium' as const }
+
 function open(place: Place, setup: Setup, useResponsesApi: boolean): Session {
   const { model, stop, system, think } = setup
+  // A wish for a summary alone makes the package leave chat completions.
+  const thinking = useResponsesApi ? { ...EFFORT, summary: 'auto' as const } : EFFORT
   const chat = new ChatOpenAI({
     model,
     useResponsesApi,
     apiKey: place.key,
     maxRetries: 0,
     configuration: { baseURL: `${place.url}/v1` },
-    ...(think ? { reasoning: { effort: 'medium' as const, summary: 'auto' as const } } : {}),
+    ...(think ? { reasoning: thinking } : {}),
     ...(stop === null ? {} : { stop: [stop] }),
     ...(useResponsesApi ? { zdrEnabled: true } : {}),
   })

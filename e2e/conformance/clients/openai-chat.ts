@@ -13,6 +13,7 @@ export const openAiChat: Client = {
   readError: readOpenAiError,
   errors: { 401: 'AuthenticationError', 404: 'NotFoundError', 429: 'RateLimitError' },
   finishes: { end: 'stop', tools: 'tool_calls' },
+  notShown: [],
 }
 
 function open(place: Place, setup: Setup): Session {

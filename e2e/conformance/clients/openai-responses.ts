@@ -13,6 +13,7 @@ export const openAiResponses: Client = {
   readError: readOpenAiError,
   errors: { 401: 'AuthenticationError', 404: 'NotFoundError', 429: 'RateLimitError' },
   finishes: { end: 'completed', tools: 'completed' },
+  notShown: [],
 }
 
 function open(place: Place, setup: Setup): Session {
@@ -107,8 +108,7 @@ function readAnswer(response: OpenAI.Responses.Response, pieces: number): Answer
   return {
     text: response.output_text,
     thinking: thoughts
-      .flatMap(({ content, summary }) => [...summary, ...(content ?? [])])
-      .map(({ text }) => text)
+      .map(({ content, summary }) => textOf(summary) + textOf(content ?? []))
       .join(''),
     calls: response.output.filter((item) => item.type === 'function_call').map(readCall),
     finish: response.status ?? null,
@@ -116,6 +116,10 @@ function readAnswer(response: OpenAI.Responses.Response, pieces: number): Answer
     outputTokens: response.usage?.output_tokens ?? null,
     pieces,
   }
+}
+
+function textOf(parts: readonly { readonly text: string }[]): string {
+  return parts.map(({ text }) => text).join('')
 }
 
 function readCall(call: OpenAI.Responses.ResponseFunctionToolCall): Call {

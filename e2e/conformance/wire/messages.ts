@@ -88,34 +88,46 @@ export function checkMessagesAnswer(body: unknown): readonly string[] {
 
 /** Blocks open one after the other, with growing indexes from 0; deltas fit their block; one start and one end. */
 export function checkMessagesStream(stream: string): readonly string[] {
-  const problems: string[] = []
   const order: string[] = []
-  let next = 0
-  let open: { readonly index: unknown; readonly type: unknown } | null = null
+  const state: State = { problems: [], next: 0, open: null }
   for (const { data, event } of framesOf(stream)) {
-    problems.push(...problemsOf(variant('type', EVENTS), data))
+    state.problems.push(...problemsOf(variant('type', EVENTS), data))
     if (!isRecord(data) || data['type'] === 'ping') continue
-    const { index, type } = data
-    if (event !== type) problems.push(`event ${event} with the type ${String(type)}`)
-    order.push(String(type))
-    if (type === 'content_block_start') {
-      if (open !== null) problems.push(`block ${String(index)} opens inside another`)
-      if (index !== next++) problems.push(`block ${String(index)} is out of order`)
-      open = { index, type: isRecord(data['content_block']) ? data['content_block']['type'] : null }
-    } else if (type === 'content_block_delta') {
-      if (open?.index !== index) problems.push(`a delta for block ${String(index)}, not open`)
-      problems.push(...misfit(open?.type, data['delta']))
-    } else if (type === 'content_block_stop') {
-      if (open?.index !== index) problems.push(`block ${String(index)} ends, not open`)
-      open = null
-    }
+    const type = String(data['type'])
+    if (event !== type) state.problems.push(`event ${event} with the type ${type}`)
+    order.push(type)
+    followBlock(type, data, state)
   }
-  const frame = order.filter((type) => !type.startsWith('content_block')).join(' ')
-  if (frame !== 'message_start message_delta message_stop') problems.push(`events: ${frame}`)
+  const outer = order.filter((type) => !type.startsWith('content_block')).join(' ')
+  if (outer !== 'message_start message_delta message_stop') state.problems.push(`events: ${outer}`)
   if (order[0] !== 'message_start' || order.at(-2) !== 'message_delta') {
-    problems.push('blocks outside the message')
+    state.problems.push('blocks outside the message')
   }
-  return problems
+  if (state.open !== null) state.problems.push('a block that never ends')
+  return state.problems
+}
+
+type State = {
+  readonly problems: string[]
+  /** The index of the next block. */
+  next: number
+  open: { readonly index: unknown; readonly type: unknown } | null
+}
+
+function followBlock(type: string, data: Record<string, unknown>, state: State): void {
+  const { index } = data
+  const at = JSON.stringify(index)
+  if (type === 'content_block_start') {
+    if (state.open !== null) state.problems.push(`block ${at} opens inside another`)
+    if (index !== state.next++) state.problems.push(`block ${at} is out of order`)
+    const opened = data['content_block']
+    state.open = { index, type: isRecord(opened) ? opened['type'] : null }
+  } else if (type.startsWith('content_block')) {
+    if (state.open?.index !== index)
+      state.problems.push(`${type} of block ${at}, which is not open`)
+    if (type === 'content_block_stop') state.open = null
+    else state.problems.push(...misfit(state.open?.type, data['delta']))
+  }
 }
 
 const DELTAS: ReadonlyMap<unknown, readonly string[]> = new Map([

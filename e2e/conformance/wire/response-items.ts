@@ -42,19 +42,25 @@ function follow(type: string, event: Event, { drafts, problems }: Seen): void {
   if (draft.done !== null) problems.push(`${type} after its item was done`)
   if (type === 'response.output_item.done') {
     draft.done = event['item']
-    if (isRecord(draft.done) && draft.done['id'] !== draft.id)
+    if (isRecord(draft.done) && draft.done['id'] !== draft.id) {
       problems.push('an item changed its id')
+    }
     return
   }
   if (event['item_id'] !== draft.id) problems.push(`${type} names another item`)
-  const part = String(event['content_index'] ?? event['summary_index'] ?? 0)
+  collect(type, event, { draft, problems })
+}
+
+type Collected = { readonly draft: Draft; readonly problems: string[] }
+
+function collect(type: string, event: Event, { draft, problems }: Collected): void {
+  const part = JSON.stringify([event['content_index'], event['summary_index']])
   const where = `${type.split('.').slice(0, 2).join('.')} ${part}`
-  if (type.endsWith('.delta')) {
-    draft.texts.set(where, (draft.texts.get(where) ?? '') + String(event['delta']))
-  } else if (type.endsWith('.done') && draft.texts.has(where)) {
-    const whole = event['text'] ?? event['arguments'] ?? event['input'] ?? event['refusal']
-    if (whole !== draft.texts.get(where)) problems.push(`${type} is not the sum of its deltas`)
-  }
+  const before = draft.texts.get(where)
+  if (type.endsWith('.delta')) draft.texts.set(where, (before ?? '') + String(event['delta']))
+  if (!type.endsWith('.done') || before === undefined) return
+  const whole = event['text'] ?? event['arguments'] ?? event['input'] ?? event['refusal']
+  if (whole !== before) problems.push(`${type} is not the sum of its deltas`)
 }
 
 /** All texts of the done item are the texts of its deltas. */
