@@ -23,6 +23,8 @@ const GUARDED: ReadonlySet<string> = new Set([
   'stream_options',
   'max_tokens',
   'max_completion_tokens',
+  'max_output_tokens',
+  'instructions',
   'n',
 ])
 

@@ -12,6 +12,7 @@ export const openai: ProviderFacts = openaiCompatible({
   id: 'openai',
   title: 'OpenAI',
   baseUrl: 'https://api.openai.com',
+  protocols: ['openai-chat', 'openai-responses'],
   outputCapMember: 'max_completion_tokens',
   failures: { 409: 'transient' },
   models: [

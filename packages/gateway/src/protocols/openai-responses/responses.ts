@@ -1,0 +1,101 @@
+import type { Envelope } from '../../contracts/envelope.ts'
+import type { AnswerFacts, ProtocolEndpoint } from '../../contracts/protocol.ts'
+import { boundTextInput } from '../bound-text-input.ts'
+import { capOutput, renameModel } from '../edits.ts'
+import { parseAnswer, textOrNull } from '../read-answer.ts'
+import {
+  invalidField,
+  parseBody,
+  type ReadBody,
+  readFlag,
+  readJsonBody,
+  readModel,
+  readOutputCap,
+} from '../read-body.ts'
+import { addPrompts } from './add-prompts.ts'
+import { readOutputText } from './answer-text.ts'
+import { readResponsesInput, STORED_MEMBERS } from './input.ts'
+import { ResponsesTap } from './responses-tap.ts'
+import { readUsage } from './usage.ts'
+
+const QUOTE = 0x22
+const OPEN_ARRAY = 0x5b
+const OUTPUT_CAP = 'max_output_tokens'
+/** What stands in a body that holds media, or names input that only the provider has. */
+const UNBOUNDED: readonly string[] = [
+  'image',
+  'audio',
+  'file',
+  'video',
+  'screenshot',
+  ...STORED_MEMBERS.map((name) => `"${name}"`),
+]
+
+export const RESPONSES: ProtocolEndpoint = {
+  endpoint: 'responses',
+  method: 'POST',
+  path: '/v1/responses',
+  query: '',
+  streams: true,
+  carriesDocuments: true,
+  billed: true,
+  translated: true,
+  framing: 'sse',
+  readEnvelope,
+  boundInput: (body) => boundTextInput(body, UNBOUNDED),
+  readInput: readResponsesInput,
+  renameModel,
+  // The member that a provider knows in chat is none here.
+  capOutput: (envelope, tokens) => capOutput(envelope, OUTPUT_CAP, tokens),
+  addPrompts,
+  askForUsage: () => null,
+  readAnswer,
+  startTap: () => new ResponsesTap(),
+}
+
+function readEnvelope(bytes: Buffer, maxDepth: number): Envelope {
+  const body = readJsonBody(bytes, maxDepth, null)
+  const { model, span } = readModel(body)
+  checkInput(body)
+  const cap = readOutputCap(body, [OUTPUT_CAP])
+  return {
+    model,
+    modelSpan: span,
+    stream: readFlag(body, 'stream'),
+    maxOutputTokens: cap.tokens,
+    maxOutputSpans: cap.spans,
+    choices: 1,
+    streamUsage: true,
+    members: body.members,
+    membersEndAt: body.membersEndAt,
+    sizeBytes: bytes.length,
+    values: () => parseBody(bytes),
+  }
+}
+
+function checkInput(body: ReadBody): void {
+  const span = body.members.get('input')
+  if (span === undefined) {
+    if (STORED_MEMBERS.some((name) => body.members.has(name))) return
+    throw invalidField('input', 'is required.')
+  }
+  const first = body.bytes[span.start]
+  if (first !== QUOTE && first !== OPEN_ARRAY) {
+    throw invalidField('input', 'must be a string or a list of items.')
+  }
+}
+
+/** An answer that is made in the background comes empty, `queued` or `in_progress`; that is no failure. */
+function readAnswer(body: Buffer): AnswerFacts | null {
+  const answer = parseAnswer(body)
+  if (answer === null) return null
+  return {
+    usage: readUsage(answer),
+    servedModel: textOrNull(answer['model']),
+    text: () => readOutputText(answer['output']),
+    failed:
+      (answer['error'] ?? null) !== null ||
+      answer['status'] === 'failed' ||
+      !Array.isArray(answer['output']),
+  }
+}
