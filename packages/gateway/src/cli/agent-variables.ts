@@ -72,8 +72,6 @@ function pairsOf(provider: string): readonly VariablePair[] {
 
 /** Protocols that this version does not serve: their programs are told so. */
 export const UNSERVED: ReadonlyMap<string, string> = new Map([
-  ['gemini', 'the Gemini protocol is not served in this version; use the OpenAI variables.'],
-  ['google_gemini', 'the Gemini protocol is not served in this version; use the OpenAI variables.'],
   ['azure', "Azure's paths are not served in this version; use the OpenAI variables."],
   ['azure_openai', "Azure's paths are not served in this version; use the OpenAI variables."],
 ])
