@@ -26,6 +26,8 @@ const GUARDED: ReadonlySet<string> = new Set([
   'max_output_tokens',
   'instructions',
   'n',
+  'prompt',
+  'best_of',
 ])
 
 /** A request body, checked, with where its top-level members stand in the bytes. */

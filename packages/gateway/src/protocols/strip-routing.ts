@@ -14,6 +14,10 @@ const ROUTING_MEMBERS: ReadonlySet<string> = new Set([
   'extra_body',
 ])
 
+export function isRoutingMember(name: string): boolean {
+  return ROUTING_MEMBERS.has(name)
+}
+
 /** Cuts routing members out of the body; null when it has none, as ever with real clients. Hot. */
 export function stripRouting(body: Buffer, envelope: Envelope): readonly ByteEdit[] | null {
   let found = false

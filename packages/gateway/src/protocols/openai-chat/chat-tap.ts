@@ -24,6 +24,7 @@ const CLOSING: ReadonlyMap<string, string> = new Map([
  */
 export class ChatTap implements StreamTap {
   private readonly dropUsage: boolean
+  private readonly readText: (choices: unknown) => string
   private readonly kept = new KeptFrames()
   private lastUsage: Usage = NO_USAGE
   private model: string | null = null
@@ -32,8 +33,13 @@ export class ChatTap implements StreamTap {
   private sawError = false
   private first = true
 
-  constructor(options: { dropUsage: boolean }) {
+  /** `readText`: the text of a frame's choices; absent: that of chat deltas. */
+  constructor(
+    options: { dropUsage: boolean },
+    readText: (choices: unknown) => string = readDeltas,
+  ) {
     this.dropUsage = options.dropUsage
+    this.readText = readText
   }
 
   readFrame({ bytes, start, end }: SseFrame): FrameVerdict {
@@ -74,7 +80,7 @@ export class ChatTap implements StreamTap {
   outputText(): string {
     return this.kept.text(({ data }) => {
       const chunk = parseJson(data)
-      return isRecord(chunk) ? readChoiceText(chunk['choices'], 'delta') : ''
+      return isRecord(chunk) ? this.readText(chunk['choices']) : ''
     })
   }
 
@@ -94,6 +100,10 @@ export class ChatTap implements StreamTap {
     this.lastUsage = readUsage(chunk['usage'])
     return this.dropUsage && choices.length === 0 ? 'drop' : 'pass'
   }
+}
+
+function readDeltas(choices: unknown): string {
+  return readChoiceText(choices, 'delta')
 }
 
 /** Whether a member stands in the text with a value other than null. Escaped quotes inside strings do not match. */

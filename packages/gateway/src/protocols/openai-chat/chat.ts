@@ -1,10 +1,8 @@
-import type { ByteEdit, Envelope } from '../../contracts/envelope.ts'
+import type { Envelope } from '../../contracts/envelope.ts'
 import type { AnswerFacts, ProtocolEndpoint } from '../../contracts/protocol.ts'
-import { isRecord } from '../../lib/is-record.ts'
-import { scanJsonObject } from '../../lib/json-scan.ts'
 import { boundTextInput } from '../bound-text-input.ts'
 import { addMessages } from '../add-messages.ts'
-import { addMember, capOutput, renameModel } from '../edits.ts'
+import { capOutput, renameModel } from '../edits.ts'
 import { parseAnswer, textOrNull } from '../read-answer.ts'
 import {
   checkRoles,
@@ -18,6 +16,7 @@ import {
   readOutputCap,
   ROLE_WATCH,
 } from '../read-body.ts'
+import { asksForUsage, askForUsage } from './ask-for-usage.ts'
 import { readChoiceText } from './answer-text.ts'
 import { ChatTap } from './chat-tap.ts'
 import { readChatInput } from './input.ts'
@@ -34,9 +33,6 @@ const ROLES: ReadonlySet<string> = new Set([
 ])
 /** OpenAI's own maximum for `n`. */
 const MAX_CHOICES = 128
-const OPEN_OBJECT = 0x7b
-/** The body was checked before. */
-const OPTIONS_SCAN = { maxDepth: Infinity, refuseDuplicateKeys: false, watch: null } as const
 /** What stands in a body that holds images, audio or files. */
 const MEDIA = ['image', 'audio', 'file', 'video'] as const
 
@@ -83,28 +79,6 @@ function readEnvelope(bytes: Buffer, maxDepth: number): Envelope {
     sizeBytes: bytes.length,
     values: () => parseBody(bytes),
   }
-}
-
-function asksForUsage(options: unknown): boolean {
-  if (options === undefined || options === null) return false
-  if (!isRecord(options)) throw invalidField('stream_options', 'must be an object.')
-  return options['include_usage'] === true
-}
-
-/** Adds `stream_options.include_usage`, keeping other stream options as written. */
-function askForUsage(body: Buffer, envelope: Envelope): ByteEdit | null {
-  if (!envelope.stream || envelope.streamUsage) return null
-  const span = envelope.members.get('stream_options')
-  if (span === undefined) return addMember(envelope, 'stream_options', '{"include_usage":true}')
-  if (body[span.start] !== OPEN_OBJECT) {
-    return { ...span, text: '{"include_usage":true}' }
-  }
-  const options = scanJsonObject(body, OPTIONS_SCAN, span.start, span.end)
-  const asked = options.members.get('include_usage')
-  if (asked !== undefined) return { ...asked, text: 'true' }
-  const comma = options.members.size === 0 ? '' : ','
-  const at = options.membersEndAt
-  return { start: at, end: at, text: `${comma}"include_usage":true` }
 }
 
 function readAnswer(body: Buffer): AnswerFacts | null {

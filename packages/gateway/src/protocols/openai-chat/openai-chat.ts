@@ -3,14 +3,32 @@ import { renderError } from '../openai-wire/error.ts'
 import { limitHeaders } from '../openai-wire/limit-headers.ts'
 import { FORWARDED_HEADERS, renderModel, renderModels } from '../openai-wire/models.ts'
 import { CHAT } from './chat.ts'
+import { COMPLETIONS } from './completions.ts'
 import { CHAT_DIALECT } from './dialect.ts'
 import { EMBEDDINGS } from './embeddings.ts'
 import { renderStreamError } from './error.ts'
+import { IMAGE_EDITS, IMAGE_GENERATIONS, IMAGE_VARIATIONS } from './media/images.ts'
+import { SPEECH } from './media/speech.ts'
+import { TRANSCRIPTIONS, TRANSLATIONS } from './media/transcriptions.ts'
+import { MODERATIONS } from './moderations.ts'
+import { RERANK } from './rerank.ts'
 
-/** OpenAI's chat completions and embeddings, and every vendor that speaks them. */
+/** OpenAI's chat completions and the endpoints beside them, and every vendor that speaks them. */
 export const OPENAI_CHAT: Protocol = {
   id: 'openai-chat',
-  endpoints: [CHAT, EMBEDDINGS],
+  endpoints: [
+    CHAT,
+    EMBEDDINGS,
+    COMPLETIONS,
+    MODERATIONS,
+    IMAGE_GENERATIONS,
+    IMAGE_EDITS,
+    IMAGE_VARIATIONS,
+    SPEECH,
+    TRANSCRIPTIONS,
+    TRANSLATIONS,
+    RERANK,
+  ],
   dialect: CHAT_DIALECT,
   marks: [],
   forwardedHeaders: FORWARDED_HEADERS,
