@@ -12,6 +12,7 @@ import { type SilenceLimits, Watchdog } from '../data-plane/upstream/watchdog.ts
 import { GatewayError } from '../errors/gateway-error.ts'
 import { SYSTEM_CLOCK } from '../lib/clock.ts'
 import { hashKeySecret } from '../lib/virtual-key.ts'
+import type { PlanInput } from '../plan/compile-plan.ts'
 import { KeyRing } from '../plan/key-ring.ts'
 import { testKey, testPlan } from '../plan/testing/plan-fixtures.ts'
 import { PROTOCOLS } from '../registry.ts'
@@ -28,6 +29,8 @@ export type HarnessOptions = {
   readonly keyPolicy?: Config
   readonly silence?: SilenceLimits
   readonly pools?: UpstreamPools
+  /** Another catalogue or environment to compile the configuration with. */
+  readonly plan?: Partial<PlanInput>
 }
 
 /** The real listener and pipeline before any upstream, with everything that they leave behind in reach. */
@@ -57,7 +60,7 @@ const LIMITS = [
 const NO_MODELS: ModelCatalogue = { find: () => null, modelsOf: () => [] }
 
 export async function startHarness(options: HarnessOptions): Promise<Harness> {
-  const plan = testPlan(configOf(options), { models: NO_MODELS, env: {} })
+  const plan = testPlan(configOf(options), { models: NO_MODELS, env: {}, ...options.plan })
   const keyRing = new KeyRing({ hashKeys: [HASH_KEY], plan })
   const hash = hashKeySecret(HASH_KEY, SECRET)
   keyRing.put(testKey({ hash, policy: { ...options.keyPolicy } }))
