@@ -1,4 +1,4 @@
-import { readFileSync, readdirSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import type { Conversation } from '../packages/gateway/src/contracts/conversation.ts'
 import type {
   AnswerOptions,
@@ -122,6 +122,7 @@ function bestMicros(times: number, work: () => void): number {
 
 function framesOf(id: string): readonly SseFrame[] | null {
   const folder = new URL(`../packages/gateway/src/protocols/${id}/fixtures/`, import.meta.url)
+  if (!existsSync(folder)) return null
   const name = readdirSync(folder).find((one) => one === 'text.sse')
   if (name === undefined) return null
   const frames: SseFrame[] = []
