@@ -25,7 +25,8 @@ export type Stage = {
 export type World = {
   readonly gateway: Gateway
   readonly sandbox: SandboxProcess
-  readonly stage: (client: Client, route: Route) => Promise<Stage>
+  readonly place: (route: Route) => Place
+  readonly stage: (client: Client, route: Route) => Stage
 }
 
 const HOUR = { unit: 'requests', algorithm: 'fixed', window: '1h' }
@@ -42,20 +43,24 @@ export async function startWorld(): Promise<World> {
     key: (await admin.createKey({ policy })).key,
   })
   const places = new Map<Route, Place>()
+  const placeOf = (route: Route): Place => {
+    const place = places.get(route)
+    if (place === undefined) throw new Error(route.name)
+    return place
+  }
   for (const route of ROUTES) places.set(route, await keyFor({ default_provider: route.name }))
   const strayPlace = await keyFor({})
   return {
     gateway,
     sandbox,
-    async stage(client, route) {
+    place: placeOf,
+    stage(client, route) {
       const log = new Log()
-      const place = places.get(route)
-      if (place === undefined) throw new Error(route.name)
       const latest = async (): Promise<string> => (await log.exchanges()).at(-1)?.requestId ?? ''
       return {
         client,
         route,
-        place,
+        place: placeOf(route),
         strayPlace,
         log,
         async spentPlace() {

@@ -25,7 +25,7 @@ export function conformance(clients: readonly Client[]): void {
   for (const client of clients) {
     describe.each(ROUTES)(`${client.name} over $name`, (route) => {
       it.each(FEATURES)('$name', async (feature) => {
-        const result = await runCell(await world.stage(client, route), feature, seen)
+        const result = await runCell(world.stage(client, route), feature, seen)
         expect(result).toBe(expectedResult(client, route, feature.name))
       })
     })
