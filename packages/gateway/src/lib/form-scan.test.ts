@@ -110,8 +110,8 @@ describe('scanForm', () => {
           Buffer.from('\r\n'),
         ])
         const body = Buffer.concat([...chunks, Buffer.from(`--${B}--\r\n`)])
-        const read = scanForm(body, B).map(({ start, end }) => [...body.subarray(start, end)])
-        expect(read).toEqual(files.map((bytes) => [...bytes]))
+        const read = scanForm(body, B).map(({ start, end }) => body.toString('hex', start, end))
+        expect(read).toEqual(files.map((bytes) => Buffer.from(bytes).toString('hex')))
       }),
     )
   })
