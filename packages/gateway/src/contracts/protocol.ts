@@ -70,8 +70,8 @@ type AddPrompts = (
   prompts: readonly Prompt[],
 ) => readonly ByteEdit[]
 
-/** A body said in other words. `losses`: fields that these have no room for. */
-export type AdoptedBody = { readonly body: Buffer; readonly losses: readonly string[] }
+/** Bodies of another protocol that clients post to an endpoint too. `unless`: a member that only its own bodies have. */
+export type AlsoTakes = { readonly protocol: string; readonly unless: string }
 
 /** One endpoint in one protocol: how it is asked for, read, edited and watched. */
 export type ProtocolEndpoint = {
@@ -110,8 +110,8 @@ export type ProtocolEndpoint = {
    * `invalid_request`.
    */
   readonly readForm?: (body: Buffer, boundary: string) => Envelope
-  /** A body that `readEnvelope` refuses, in words that it takes; null when it is no other shape that is known. */
-  readonly adopt?: (body: Buffer, maxDepth: number) => AdoptedBody | null
+  /** Bodies that are none of its own, but are answered as if they were. */
+  readonly alsoTakes?: AlsoTakes
   /** An upper bound of the input tokens from the size alone; null when the request may hold media. Hot. */
   boundInput(body: Buffer): number | null
   /** Every text of the request that the model will read. */

@@ -5,6 +5,7 @@ import { answerHeaders, overheadMs } from '../http/answer-headers.ts'
 import { cutWhenStalled, send } from '../http/send.ts'
 import { admit } from '../stages/admit.ts'
 import { resolveRoute } from '../stages/resolve-route.ts'
+import { adoptBody } from '../translation/adopt-body.ts'
 import { refuseLosses } from '../translation/translate-request.ts'
 import { estimateInput } from '../usage/count-input.ts'
 import type { OpenStream } from './open-stream.ts'
@@ -42,18 +43,12 @@ function readEnvelope(ctx: RequestContext): Envelope {
   try {
     return endpoint.readEnvelope(ctx.body, plan.server.maxJsonDepth, ctx.pathModel)
   } catch (thrown) {
-    if (!adoptBody(ctx)) throw thrown
+    const adopted = adoptBody(ctx)
+    if (adopted === null) throw thrown
+    ctx.body = adopted.body
+    ctx.adoptedLosses = adopted.losses
     return endpoint.readEnvelope(ctx.body, plan.server.maxJsonDepth, ctx.pathModel)
   }
-}
-
-/** Bodies of another shape that clients post to the endpoint are said in its own words. */
-function adoptBody(ctx: RequestContext): boolean {
-  const adopted = ctx.endpoint.adopt?.(ctx.body, ctx.plan.server.maxJsonDepth) ?? null
-  if (adopted === null) return false
-  ctx.body = adopted.body
-  ctx.adoptedLosses = adopted.losses
-  return true
 }
 
 /** A client that leaves out what an endpoint is asked by (`alt=sse`) expects an answer of another form. */

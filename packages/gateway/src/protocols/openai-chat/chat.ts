@@ -20,7 +20,6 @@ import { asksForUsage, askForUsage } from './ask-for-usage.ts'
 import { readChoiceText } from './answer-text.ts'
 import { ChatTap } from './chat-tap.ts'
 import { readChatInput } from './input.ts'
-import { fromResponses } from './from-responses.ts'
 import { readUsage } from './usage.ts'
 
 const ROLES: ReadonlySet<string> = new Set([
@@ -47,7 +46,7 @@ export const CHAT: ProtocolEndpoint = {
   translated: true,
   framing: 'sse',
   readEnvelope,
-  adopt: fromResponses,
+  alsoTakes: { protocol: 'openai-responses', unless: 'messages' },
   boundInput: (body) => boundTextInput(body, MEDIA),
   readInput: readChatInput,
   renameModel,

@@ -2,7 +2,6 @@ import type { Signature, ToolCallBlock } from '../../contracts/conversation.ts'
 import { isRecord } from '../../lib/is-record.ts'
 import { asMembers, type Members } from '../openai-wire/values.ts'
 import { textOrNull } from '../read-answer.ts'
-import { openCallId } from '../translation/seal.ts'
 
 /** One entry of `tool_calls`; null when it is none that can be told apart. `fallbackId`: for vendors that leave ids out. */
 export function readCall(call: Members, fallbackId: string): ToolCallBlock | null {
@@ -10,14 +9,13 @@ export function readCall(call: Members, fallbackId: string): ToolCallBlock | nul
   const body = asMembers(custom ? call['custom'] : call['function'])
   const name = textOrNull(body['name'])
   if (name === null) return null
-  const { id, signature } = openCallId(textOrNull(call['id']) ?? fallbackId)
   return {
     type: 'tool_call',
-    id,
+    id: textOrNull(call['id']) ?? fallbackId,
     name,
     input: argumentsText(custom ? body['input'] : body['arguments']),
     custom,
-    signature: signature ?? readCallSignature(call),
+    signature: readCallSignature(call),
     cache: null,
   }
 }

@@ -1,4 +1,4 @@
-import type { Block, TextBlock, ToolResultBlock, Turn } from '../../contracts/conversation.ts'
+import type { Block, TextBlock, ToolCallBlock, ToolResultBlock, Turn } from '../../contracts/conversation.ts'
 import type { LossList } from '../../contracts/dialect.ts'
 import { readCache, textBlock } from '../openai-wire/parts.ts'
 import {
@@ -106,10 +106,16 @@ function readAssistant(draft: Draft, message: Members, at: string): void {
     const path = `${at}.tool_calls[${i}]`
     const call = readCall(needMembers(value, path), `call_${draft.turns.length}_${i}`)
     if (call === null) throw invalidField(path, 'must name a function.')
-    blocks.push(call)
+    blocks.push(opened(call))
   }
   if (isStated(message['function_call'])) readLegacyCall(draft, { message, at, blocks })
   addTurn(draft, 'assistant', blocks)
+}
+
+/** The id that a client gives back may hold the signature of its call. */
+function opened(call: ToolCallBlock): ToolCallBlock {
+  const { id, signature } = openCallId(call.id)
+  return signature === null ? call : { ...call, id, signature }
 }
 
 /** A legacy call has no id: its place gives it one. */

@@ -60,6 +60,11 @@ export function detailText(detail: Members): string {
   return textOrNull(detail['text']) ?? textOrNull(detail['summary']) ?? ''
 }
 
+/** A vendor's details as a signature, whole: what they hold was told in other words before. */
+export function signatureOfWhole(details: readonly Members[]): Signature {
+  return { value: JSON.stringify(details), origin: null }
+}
+
 /** A vendor's details as a signature: everything but the texts, of which it keeps the lengths. */
 export function signatureOfDetails(details: readonly Members[]): Signature {
   const bare = details.map(({ text: _text, summary: _summary, ...rest }, i) => ({

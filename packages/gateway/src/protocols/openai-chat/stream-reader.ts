@@ -10,7 +10,7 @@ import { textOrNull } from '../read-answer.ts'
 import { readAnswerContent, readImage } from './read-answer.ts'
 import { argumentsText, readCallSignature } from './read-calls.ts'
 import { readAnnotations } from './read-parts.ts'
-import { detailText, readPlain, signatureOfDetails } from './reasoning.ts'
+import { detailText, readPlain, signatureOfDetails, signatureOfWhole } from './reasoning.ts'
 import { readStopReason } from './stop-reasons.ts'
 import { readUsage } from './usage.ts'
 
@@ -37,6 +37,9 @@ class ChatReader {
   /** Where the running thinking stood, and the vendor's details of it without their fragments of text. */
   private member = IN_CONTENT
   private details: Map<unknown, Record<string, unknown>> = new Map()
+  /** The text came under a plain member alone; details that follow repeat it. */
+  private sawPlain = false
+  private repeated = false
   private readonly calls: Call[] = []
   private readonly callByIndex: Map<unknown, Call> = new Map()
 
@@ -94,12 +97,15 @@ class ChatReader {
     const plain = readPlain(delta)
     const details = delta['reasoning_details']
     if (details === undefined) {
-      if (plain !== null) this.think(plain.text, plain.member)
+      if (plain === null) return
+      this.sawPlain = true
+      this.think(plain.text, plain.member)
       return
     }
+    this.repeated = this.sawPlain && plain === null
     let told = ''
     for (const detail of asList(details)) if (isRecord(detail)) told += detailText(detail)
-    const text = told === '' ? (plain?.text ?? '') : told
+    const text = told === '' || this.repeated ? (plain?.text ?? '') : told
     for (const detail of asList(details)) if (isRecord(detail)) this.keep(detail, text !== '')
     if (text !== '') this.think(text, plain?.member ?? IN_CONTENT)
   }
@@ -157,7 +163,8 @@ class ChatReader {
   private sign(at: number): void {
     const details = [...this.details.values()]
     if (details.length > 0) {
-      this.events.push({ type: 'signature', at, signature: signatureOfDetails(details) })
+      const signature = this.repeated ? signatureOfWhole(details) : signatureOfDetails(details)
+      this.events.push({ type: 'signature', at, signature })
     } else if (this.member !== IN_CONTENT) {
       const signature = { value: this.member, origin: null }
       this.events.push({ type: 'signature', at, signature })

@@ -40,6 +40,9 @@ class ChatWriter implements StreamWriter {
   private readonly places: Map<number, Place> = new Map()
   private started = false
   private failed = false
+  /** Told once, at the end: clients put lists of a vendor in place of those before, or behind them. */
+  private readonly details: Readonly<Record<string, unknown>>[] = []
+  private readonly annotations: Readonly<Record<string, unknown>>[] = []
   private calls = 0
   private refused = false
   private contentLength = 0
@@ -67,15 +70,16 @@ class ChatWriter implements StreamWriter {
       case 'signature': {
         const place = this.places.get(event.at)
         if (place === undefined || place.type !== 'thinking') return ''
-        const detail = { ...detailOf(place, sealSignature(event.signature)), index: event.at }
-        return this.chunk(`{"reasoning_details":[${JSON.stringify(detail)}]}`)
+        const detail = detailOf(place, sealSignature(event.signature))
+        this.details.push({ ...detail, index: this.details.length })
+        return ''
       }
       case 'citation': {
         const place = this.places.get(event.at)
         if (place === undefined) return ''
         const { from, length } = place
-        const annotation = writeCitation(event.citation, { from, to: from + length })
-        return this.chunk(`{"annotations":[${JSON.stringify(annotation)}]}`)
+        this.annotations.push(writeCitation(event.citation, { from, to: from + length }))
+        return ''
       }
       case 'close':
         return this.close(event.at)
@@ -98,7 +102,18 @@ class ChatWriter implements StreamWriter {
     const finish = `${this.head}{"index":0,"delta":{},"logprobs":null,"finish_reason":"${said}"}${this.tail}`
     const usage = this.streamUsage ? writeUsage(this.usage) : null
     const last = usage === null ? '' : `${this.head}],"usage":${JSON.stringify(usage)}}\n\n`
-    return `${this.begin()}${finish}${last}data: [DONE]\n\n`
+    return `${this.begin()}${this.lists()}${finish}${last}data: [DONE]\n\n`
+  }
+
+  private lists(): string {
+    const { details, annotations } = this
+    if (details.length === 0 && annotations.length === 0) return ''
+    return this.chunk(
+      JSON.stringify({
+        ...(details.length === 0 ? {} : { reasoning_details: details }),
+        ...(annotations.length === 0 ? {} : { annotations }),
+      }),
+    )
   }
 
   /** Once; a provider whose stream has no start still makes one. */
