@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { bedrock } from '../providers/catalog/bedrock.ts'
+import { compileKey } from './compile-key.ts'
 import type { GatewayPlan, ProviderPlan } from './gateway-plan.ts'
 import { regionOf } from './request-signing.ts'
-import { testPlan } from './testing/plan-fixtures.ts'
+import { resolveModel } from './resolve-model.ts'
+import { testKey, testPlan } from './testing/plan-fixtures.ts'
 
 const PAIR = { AWS_ACCESS_KEY_ID: 'AKIAIOSFODNN7EXAMPLE', AWS_SECRET_ACCESS_KEY: 'secret' }
 const PARTS = { method: 'POST', host: 'h', path: '/p', contentType: null, body: '' }
@@ -48,6 +50,38 @@ describe('a provider that wants signatures', () => {
     const plan = planOf({ base_url: url }, PAIR).providers.get('bedrock')
     expect(plan?.region).toBe('us-gov-west-1')
     expect(() => planOf({ base_url: 'https://proxy.example' }, PAIR)).toThrow('params.region')
+  })
+})
+
+/** As the key's policy wants it, which the operator allows. */
+function retargeted(policy: Readonly<Record<string, unknown>>): ProviderPlan | undefined {
+  const plan = testPlan(
+    {
+      providers: { bedrock: { params: { region: 'eu-west-1' } } },
+      custom_upstreams: { enabled: true },
+      credentials: { allowed: ['env:LOCAL_KEY'] },
+    },
+    { catalogue: new Map([['bedrock', bedrock]]), env: PAIR },
+  )
+  const key = compileKey(
+    testKey({ policy: { default_provider: 'bedrock', ...policy } }),
+    plan.policies,
+  )
+  const [target] = resolveModel(plan, key, 'bedrock/m')?.targets ?? []
+  return target === undefined ? undefined : key.policy.retarget?.(target).provider
+}
+
+describe('a policy over a provider that wants signatures', () => {
+  it('lets nothing be signed for another address', () => {
+    const provider = retargeted({ upstream_url: 'https://elsewhere.example' })
+    expect(provider?.origin).toBe('https://elsewhere.example')
+    expect(provider?.sign).toBeNull()
+  })
+
+  it('sends its own API key instead of a signature', () => {
+    const provider = retargeted({ credential: 'env:LOCAL_KEY' })
+    expect(provider?.sign).toBeNull()
+    expect(provider?.headers).toEqual({ authorization: 'Bearer local-secret' })
   })
 })
 
