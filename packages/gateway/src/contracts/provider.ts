@@ -10,6 +10,11 @@ export type AuthStyle =
    * API key, and sent as a bearer.
    */
   | { readonly kind: 'sigv4'; readonly service: string }
+  /**
+   * An access token as a bearer. The credential is a token, or the JSON of an account that tokens are asked for with.
+   * `scope`: what they are for.
+   */
+  | { readonly kind: 'google-oauth'; readonly scope: string }
   /** Known, but not built in this version; `name` says which (`sigv4`, `oauth`). */
   | { readonly kind: 'unavailable'; readonly name: string }
 
@@ -43,6 +48,10 @@ export type ProviderFacts = {
     readonly needed: readonly string[]
     readonly optional: readonly string[]
   }
+  /** Variable that names the file of the credential, where none of the others is set. */
+  readonly credentialFileEnv?: string
+  /** Base URLs for single values of a parameter, such as `region=global`, instead of `baseUrl`. */
+  readonly baseUrls?: Readonly<Record<string, string>>
   /** Environment variable that overrides the base URL in the vendor's own tools. */
   readonly baseUrlEnv: string | null
   /** Sent on every call unless the client sends its own. Lower-case names. */

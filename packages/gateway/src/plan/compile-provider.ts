@@ -1,10 +1,11 @@
 import type { ProviderConfig } from '../config/gateway-config.ts'
 import type { TimeoutsConfig } from '../config/policy-config.ts'
 import { isPrintable } from '../config/schema-parts.ts'
-import { NO_SECRET } from '../config/secret.ts'
+import { NO_SECRET, resolveSecret } from '../config/secret.ts'
 import type { AuthStyle, ProviderFacts } from '../contracts/provider.ts'
 import { didYouMean } from '../lib/did-you-mean.ts'
 import { parseDurationMs } from '../lib/duration.ts'
+import { compileGrant } from './compile-grant.ts'
 import type { ProviderPlan, Timeouts } from './gateway-plan.ts'
 import { PlanError } from './plan-error.ts'
 import { compileSigning, joinedCredential, regionOf } from './request-signing.ts'
@@ -34,10 +35,11 @@ export function compileProvider(
   const protocols = protocolsOf(config, facts, at)
   const url = compileUrl(config, facts, at)
   const { credential, credentialMissing, reference } = findCredential(config, facts, sources)
-  if (credential !== null && !isPrintable(credential)) {
+  const auth = authOf(config, facts, { protocols, credential, at })
+  const tokenGrant = compileGrant(auth, credential, `${at}.credential`)
+  if (credential !== null && tokenGrant === null && !isPrintable(credential)) {
     throw new PlanError(`${at}.credential`, 'the secret holds a line break or a control character')
   }
-  const auth = authOf(config, facts, { protocols, credential, at })
   const region = regionOf(config.params?.['region'], url.hostname)
   const sign = compileSigning(auth, credential, { region, at })
   return {
@@ -52,9 +54,10 @@ export function compileProvider(
     credentialReference: auth.kind === 'none' ? null : reference,
     region,
     sign,
+    tokenGrant,
     headers: headersOf(config, facts, {
       protocols,
-      auth: sign === null ? sentAuth(auth) : auth,
+      auth: sign === null && tokenGrant === null ? sentAuth(auth) : auth,
       credential,
     }),
     paths: fillPaths({ ...facts?.paths, ...config.paths }, config, at),
@@ -114,13 +117,19 @@ function protocolsOf(
 }
 
 function compileUrl(config: ProviderConfig, facts: ProviderFacts | null, at: string): URL {
-  const template = config.base_url ?? facts?.baseUrl
+  const template = config.base_url ?? specialUrl(config, facts) ?? facts?.baseUrl
   if (template === undefined) {
     throw new PlanError(`${at}.base_url`, 'is required: the catalogue has no provider of this name')
   }
   const text = fillParams(template, config, at)
   if (!URL.canParse(text)) throw new PlanError(`${at}.base_url`, `"${text}" is no URL`)
   return new URL(text)
+}
+
+function specialUrl(config: ProviderConfig, facts: ProviderFacts | null): string | undefined {
+  const params = Object.entries(config.params ?? {})
+  const [name, value] = params.find((pair) => facts?.baseUrls?.[pair.join('=')] !== undefined) ?? []
+  return name === undefined ? undefined : facts?.baseUrls?.[`${name}=${value}`]
 }
 
 /** Parts were validated as a-z, 0-9 and "-", so that none can change the host or leave the path. */
@@ -167,10 +176,24 @@ function findCredential(
   const reference = `env:${variable}`
   const value = sources.env[variable]?.trim() ?? ''
   if (value !== '') return { credential: value, credentialMissing: null, reference }
-  const joined = facts === null ? null : joinedCredential(facts, sources.env)
-  return joined === null
+  const found =
+    facts === null
+      ? null
+      : (joinedCredential(facts, sources.env) ?? fileCredential(facts, sources.env))
+  return found === null
     ? { credential: null, credentialMissing: reference, reference }
-    : { ...joined, credentialMissing: null }
+    : { ...found, credentialMissing: null }
+}
+
+/** The credential from the file that a variable names; null when there is none. */
+function fileCredential(
+  { credentialFileEnv }: ProviderFacts,
+  env: ProviderSources['env'],
+): { readonly credential: string; readonly reference: string } | null {
+  const file = credentialFileEnv === undefined ? '' : (env[credentialFileEnv]?.trim() ?? '')
+  if (file === '') return null
+  const credential = resolveSecret(`file:${file}`, { env, folder: '.' }).reveal()
+  return credential === null ? null : { credential, reference: `env:${credentialFileEnv}` }
 }
 
 /** How a protocol's own vendor takes its credential; a provider without facts of its own most likely copies that. */
@@ -203,9 +226,9 @@ function authOf(
   return PROTOCOL_AUTH.get(use.protocols[0] ?? '') ?? { kind: 'bearer' }
 }
 
-/** What is not signed with is an API key. */
+/** What is not signed with is an API key, and what no token is asked for with is one. */
 function sentAuth(auth: AuthStyle): AuthStyle {
-  return auth.kind === 'sigv4' ? { kind: 'bearer' } : auth
+  return auth.kind === 'sigv4' || auth.kind === 'google-oauth' ? { kind: 'bearer' } : auth
 }
 
 /** What the operator says of it; null: nothing. */

@@ -4,6 +4,7 @@ import type { KeyRecord, Subject } from '../contracts/key.ts'
 import type { LimitCharge, LimitPlan } from '../contracts/limit.ts'
 import type { Price } from '../contracts/price.ts'
 import type { PolicyConfig } from '../config/policy-config.ts'
+import type { TokenGrant } from '../lib/token-grant.ts'
 import type { SignRequest } from './request-signing.ts'
 
 /** What runs: the configuration, compiled. Immutable; swapped as one reference. A request reads it once and keeps it. */
@@ -90,6 +91,8 @@ export type ProviderPlan = {
   readonly region: string | null
   /** Signs each request as it is sent; null: the credential is in the headers or the query. */
   readonly sign: SignRequest | null
+  /** How access tokens are asked for; null: the credential is sent as it is. */
+  readonly tokenGrant: TokenGrant | null
   /** Lower-case names; static headers and auth together, ready to send. */
   readonly headers: Readonly<Record<string, string>>
   readonly paths: Readonly<Record<string, string>>

@@ -8,6 +8,7 @@ import type {
   TargetPlan,
   Timeouts,
 } from './gateway-plan.ts'
+import { compileGrant } from './compile-grant.ts'
 import type { MergedUpstream } from './merge-upstream.ts'
 import { PlanError } from './plan-error.ts'
 import { compileSigning } from './request-signing.ts'
@@ -116,6 +117,7 @@ function movedTo(provider: ProviderPlan, url: URL, operator: OperatorTerms): Pro
     credentialMissing: null,
     credentialReference: null,
     sign: null,
+    tokenGrant: null,
     headers: protocolHeaders(provider.protocols),
     allowPrivate: operator.customUpstreams.allowPrivate,
   }
@@ -151,6 +153,12 @@ function withCredential(
       const { authorization: _own, ...headers } = provider.headers
       const bearer = sign === null ? { authorization: `Bearer ${secret}` } : {}
       return { ...changed, sign, headers: { ...headers, ...bearer } }
+    }
+    case 'google-oauth': {
+      const tokenGrant = compileGrant(auth, value, 'credential')
+      const { authorization: _own, ...headers } = provider.headers
+      const bearer = tokenGrant === null ? { authorization: `Bearer ${secret}` } : {}
+      return { ...changed, tokenGrant, headers: { ...headers, ...bearer } }
     }
     case 'none':
     case 'unavailable':

@@ -7,6 +7,7 @@ import type { TargetPlan } from '../../plan/gateway-plan.ts'
 import { classifyFailure } from '../routing/classify-failure.ts'
 import { framingOf } from '../stream/answer-framing.ts'
 import { refuse, reserveTarget } from '../stages/admit.ts'
+import { withAccessToken } from '../upstream/access-tokens.ts'
 import { type BuiltRequest, buildRequest } from '../upstream/build-request.ts'
 import { collectBody, UpstreamCall } from '../upstream/upstream-call.ts'
 import { known, type RequestContext, roundMs } from './request-context.ts'
@@ -102,7 +103,10 @@ async function attempt(
   try {
     const built = buildRequest(ctx, target)
     ctx.translation = built.translation
-    const call = new UpstreamCall(target.provider, built.request, ctx.dataPlane)
+    const authorized = withAccessToken(target.provider, built.request, ctx.dataPlane)
+    const request = authorized instanceof Promise ? await authorized : authorized
+    if (ctx.clientGone) throw new GatewayError('cancelled', 'The client left.')
+    const call = new UpstreamCall(target.provider, request, ctx.dataPlane)
     ctx.call = call
     await call.head
     noteHead(ctx, call)

@@ -1,6 +1,7 @@
 import { toGatewayError } from '../../errors/gateway-error.ts'
 import type { GatewayPlan } from '../../plan/gateway-plan.ts'
 import { upstreamPath } from '../../plan/upstream-path.ts'
+import { withAccessToken } from './access-tokens.ts'
 import { signed } from './sign-request.ts'
 import { type CallTools, collectBody, UpstreamCall } from './upstream-call.ts'
 
@@ -38,7 +39,7 @@ export async function probeProvider(
     const headers = Object.entries(provider.headers).flat()
     const path = upstreamPath(provider, MODELS, '')
     const request = signed(provider, { method: 'GET', path, headers, body: null })
-    const call = new UpstreamCall(provider, request, tools)
+    const call = new UpstreamCall(provider, await withAccessToken(provider, request, tools), tools)
     await call.head
     await collectBody(call, MAX_LIST_BYTES)
     return result(call.status, describe(call.status))
