@@ -47,7 +47,10 @@ export const MESSAGES: ProtocolEndpoint = {
   startTap: () => new MessagesTap(),
 }
 
-/** The provider's own counter. It generates nothing and costs nothing, so no limit but `requests` is charged. */
+/**
+ * The provider's own counter, or the gateway's where the target has none. It generates nothing and costs nothing, so no
+ * limit but `requests` is charged.
+ */
 export const COUNT_TOKENS: ProtocolEndpoint = {
   ...MESSAGES,
   endpoint: 'count_tokens',
@@ -58,6 +61,7 @@ export const COUNT_TOKENS: ProtocolEndpoint = {
   readEnvelope: (body, maxDepth) => readEnvelope(body, maxDepth, false),
   capOutput: () => [],
   readAnswer: readCount,
+  renderCount: (inputTokens) => JSON.stringify({ input_tokens: inputTokens }),
 }
 
 function readEnvelope(bytes: Buffer, maxDepth: number, generates: boolean): Envelope {

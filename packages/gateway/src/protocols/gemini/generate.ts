@@ -57,7 +57,10 @@ function streamGenerate(version: string): ProtocolEndpoint {
   }
 }
 
-/** The provider's own counter. It generates nothing and costs nothing, so no limit but `requests` is charged. */
+/**
+ * The provider's own counter, or the gateway's where the target has none. It generates nothing and costs nothing, so no
+ * limit but `requests` is charged.
+ */
 function countTokens(version: string): ProtocolEndpoint {
   return {
     ...generate(version),
