@@ -402,6 +402,45 @@ describe('transcriptions', () => {
   })
 })
 
+describe('the native envelope', () => {
+  const CHAT = '{"model":"public","messages":[{"role":"user","content":"hi"}]}'
+  const ANSWER =
+    '{"choices":[{"message":{"content":"yes"}}],"usage":{"prompt_tokens":3,"completion_tokens":1}}'
+
+  it('goes the way of every chat', async () => {
+    answerWith(wholeAnswer(200, ANSWER))
+    const answered = await post('/v1/chat', `{"request":${CHAT}}`)
+    expect(sentBody().toString()).toContain('{"model":"vendor/real","messages":[')
+    expect(upstream.exchanges[0]?.received.head).toContain('POST /v1/chat/completions')
+    expect(JSON.parse(answered.body.toString())).toEqual({
+      negotiated_model: 'vendor/real',
+      estimated_cost_usd: 0.000005,
+      routing_reason: 'explicit-model',
+      response: JSON.parse(ANSWER),
+    })
+    expect(harness.records[0]).toMatchObject({ endpoint: 'chat', costNanoUsd: 5000 })
+  })
+
+  it('passes refusals and streams as they came', async () => {
+    answerWith(wholeAnswer(400, '{"error":{"message":"no"}}'))
+    expect((await post('/v1/chat', `{"request":${CHAT}}`)).body.toString()).toBe(
+      '{"error":{"message":"no"}}',
+    )
+    const stream =
+      'data: {"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+    answerWith(streamAnswer([stream]))
+    const body = `{"request":{"stream":true,${CHAT.slice(1)}}`
+    expect((await post('/v1/chat', body)).body.toString()).toBe(stream)
+  })
+
+  it('has no side door', async () => {
+    const headers = { authorization: 'Bearer nobody' }
+    const body = `{"request":${CHAT}}`
+    expect((await ask(harness, { path: '/v1/chat', headers, body })).status).toBe(401)
+    expect((await post('/v1/chat', CHAT)).status).toBe(400)
+  })
+})
+
 describe('a limit', () => {
   it('is charged the worst case where nobody tells the usage', async () => {
     const limited = await startHarness({

@@ -11,6 +11,7 @@ import { IMAGE_EDITS, IMAGE_GENERATIONS, IMAGE_VARIATIONS } from './media/images
 import { SPEECH } from './media/speech.ts'
 import { TRANSCRIPTIONS, TRANSLATIONS } from './media/transcriptions.ts'
 import { MODERATIONS } from './moderations.ts'
+import { NATIVE_CHAT } from './native/native-chat.ts'
 import { RERANK } from './rerank.ts'
 
 /** OpenAI's chat completions and the endpoints beside them, and every vendor that speaks them. */
@@ -29,6 +30,7 @@ export const OPENAI_CHAT: Protocol = {
     TRANSLATIONS,
     RERANK,
   ],
+  wrappers: [NATIVE_CHAT],
   dialect: CHAT_DIALECT,
   marks: [],
   forwardedHeaders: FORWARDED_HEADERS,
