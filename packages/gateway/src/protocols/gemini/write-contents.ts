@@ -103,7 +103,7 @@ class ContentsDraft {
   /** A signature without words belongs to the text before it, or to none. */
   private addThinking({ text, signature, redacted }: ThinkingBlock): void {
     const kept = valueOf(signature, this.options.keeps)
-    if (signature !== null && kept === null) this.options.losses.add('thinking.signature')
+    if (signature !== null && kept === null) this.options.losses.add('messages[].thinking')
     if (text === '' && kept === null) return
     const last = this.model.at(-1)
     if (text !== '' || redacted) {
@@ -116,7 +116,7 @@ class ContentsDraft {
   private addCall({ id, name, input, signature }: ToolCallBlock): void {
     const kept = valueOf(signature, this.options.keeps)
     if (signature !== null && kept === null) this.options.losses.add('tool_call.signature')
-    if (callInput(input).broken) this.options.losses.add('tool_call.arguments')
+    if (callInput(input).broken) this.options.losses.add('tool_call.input')
     this.names.set(id, name)
     this.model.push({ kind: 'call', call: { id, name, input }, signature: kept })
   }

@@ -131,7 +131,7 @@ describe('writeRequest', () => {
     expect(body).toMatchObject({
       contents: [{ parts: [{ functionCall: { args: { _raw_arguments: '{"x' } } }] }],
     })
-    expect(losses).toEqual(['tool_call.arguments'])
+    expect(losses).toEqual(['tool_call.input'])
   })
 
   it('refuses a result that answers nothing', () => {
@@ -223,7 +223,7 @@ describe('writeRequest', () => {
         },
       ],
     })
-    expect(losses).toEqual(['thinking.signature', 'tool_call.signature'])
+    expect(losses).toEqual(['messages[].thinking', 'tool_call.signature'])
   })
 
   it('marks a first call whose signature is lost for models that want one', () => {

@@ -79,7 +79,7 @@ function configMembers(conversation: Conversation, losses: LossList): readonly s
   if (output.kind !== 'text') members.push('"responseMimeType":"application/json"')
   if (output.kind === 'schema') {
     members.push(`"responseJsonSchema":${JSON.stringify(output.schema)}`)
-    if (output.description !== null) losses.add('response_format.description')
+    if (output.description !== null) losses.add('output_format.description')
   }
   const thinking = thinkingJson(conversation.reasoning, conversation.model)
   if (thinking !== null) members.push(`"thinkingConfig":${thinking}`)
