@@ -43,7 +43,7 @@ function readEnvelope(ctx: RequestContext): Envelope {
   try {
     return endpoint.readEnvelope(ctx.body, plan.server.maxJsonDepth, ctx.pathModel)
   } catch (thrown) {
-    const adopted = adoptBody(ctx)
+    const adopted = adoptBody(ctx, thrown)
     if (adopted === null) throw thrown
     ctx.body = adopted.body
     ctx.adoptedLosses = adopted.losses

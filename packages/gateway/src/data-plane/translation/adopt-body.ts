@@ -1,4 +1,5 @@
 import type { AlsoTakes } from '../../contracts/protocol.ts'
+import { GatewayError } from '../../errors/gateway-error.ts'
 import { isRecord } from '../../lib/is-record.ts'
 import type { Envelope } from '../../contracts/envelope.ts'
 import { CustomTools } from '../../protocols/translation/custom-tools.ts'
@@ -12,12 +13,12 @@ export type AdoptedBody = { readonly body: Buffer; readonly losses: readonly str
  * A body that the endpoint refuses, in its own words, when it is one of the other protocol that clients post there too:
  * Cursor sends Responses to chat completions and wants a chat answer. Null for anything else.
  *
- * Usage on the stream is not asked for here: the client did not, and the gateway asks for itself.
+ * `thrown`: why the endpoint refused it. Usage on the stream is not asked for here: the client did not, and the gateway asks for itself.
  */
-export function adoptBody(ctx: RequestContext): AdoptedBody | null {
+export function adoptBody(ctx: RequestContext, thrown: unknown): AdoptedBody | null {
   const { alsoTakes } = ctx.endpoint
   const own = ctx.protocol.dialect
-  if (alsoTakes === undefined || own === null) return null
+  if (alsoTakes === undefined || own === null || !isAbout(thrown, alsoTakes.unless)) return null
   const other = ctx.dataPlane.protocols.find(({ id }) => id === alsoTakes.protocol)?.dialect ?? null
   const envelope = other === null ? null : readAs(ctx, alsoTakes)
   if (other === null || envelope === null) return null
@@ -36,6 +37,11 @@ export function adoptBody(ctx: RequestContext): AdoptedBody | null {
     losses,
   })
   return { body: Buffer.from(text), losses: losses.list }
+}
+
+/** Any other problem is the body's own: reading it again would only cost time. */
+function isAbout(thrown: unknown, member: string): boolean {
+  return thrown instanceof GatewayError && thrown.details.param === member
 }
 
 function readAs(ctx: RequestContext, { protocol, unless }: AlsoTakes): Envelope | null {
