@@ -1,6 +1,7 @@
 import type { Block, ConversationAnswer } from '../../contracts/conversation.ts'
 import { isRecord } from '../../lib/is-record.ts'
 import { parseAnswer, textOrNull } from '../read-answer.ts'
+import { inputText } from '../translation/call-input.ts'
 import { readCitations } from './citations.ts'
 import type { Fields } from './fields.ts'
 import { readStopReason } from './stop-reasons.ts'
@@ -61,7 +62,7 @@ function readBlock(block: Fields): Block | null {
         type: 'tool_call',
         id: textOrNull(block['id']) ?? '',
         name: textOrNull(block['name']) ?? '',
-        input: JSON.stringify(block['input'] ?? {}),
+        input: inputText(block['input']),
         custom: false,
         signature: null,
         cache: null,

@@ -10,6 +10,7 @@ import type {
 import type { LossList } from '../../contracts/dialect.ts'
 import { isRecord } from '../../lib/is-record.ts'
 import { invalidField } from '../read-body.ts'
+import { inputText } from '../translation/call-input.ts'
 import { openCallId, openSignature } from '../translation/seal.ts'
 import { type Fields, listUnknown, lossOf, optionalText, requiredText } from './fields.ts'
 import { readCache } from './read-cache.ts'
@@ -143,7 +144,7 @@ function readToolUse(block: Fields, losses: LossList): ToolCallBlock {
     type: 'tool_call',
     id,
     name: requiredText(block, 'name', `${PATH}.name`),
-    input: JSON.stringify(block['input'] ?? {}),
+    input: inputText(block['input']),
     custom: false,
     signature,
     cache: readCache(block, PATH, losses),

@@ -5,6 +5,7 @@ import { isRecord } from '../../lib/is-record.ts'
 import { parseSseFrame } from '../../lib/sse-frames.ts'
 import { parseJson } from '../kept-frames.ts'
 import { textOrNull } from '../read-answer.ts'
+import { inputText } from '../translation/call-input.ts'
 import { readCitation } from './citations.ts'
 import type { Fields } from './fields.ts'
 import { refusalText } from './read-answer.ts'
@@ -106,7 +107,7 @@ function firstText(block: Fields, { type }: OpenBlock): string {
   if (type === 'text') return textOrNull(block['text']) ?? ''
   if (type === 'thinking') return textOrNull(block['thinking']) ?? ''
   const { input } = block
-  return isRecord(input) && Object.keys(input).length > 0 ? JSON.stringify(input) : ''
+  return isRecord(input) && Object.keys(input).length > 0 ? inputText(input) : ''
 }
 
 function readDelta(draft: Draft, data: Fields): readonly ConversationEvent[] {

@@ -9,6 +9,7 @@ import { BEDROCK_CONVERSE } from './bedrock-converse.ts'
 import { CONVERSE_STREAM } from './converse.ts'
 import { ConverseTap } from './converse-tap.ts'
 import { CONVERSE_DIALECT } from './dialect.ts'
+import { DocumentNames } from './write-blocks.ts'
 
 const CLAUDE = 'us.anthropic.claude-sonnet-4-5-20250929-v1:0'
 const NEW_CLAUDE = 'global.anthropic.claude-opus-4-7'
@@ -337,6 +338,16 @@ describe('a conversation as a Converse request', () => {
 function read(answer: unknown): unknown {
   return CONVERSE_DIALECT.readAnswer(Buffer.from(JSON.stringify(answer)))
 }
+
+describe('names of documents', () => {
+  it('are never given twice, in linear time', () => {
+    const names = new DocumentNames()
+    const given = ['a 2', 'a', 'a', 'a'].map((name) => names.next(name))
+    for (let i = 0; i < 50_000; i++) given.push(names.next('a'))
+    expect(given.slice(0, 4)).toEqual(['a 2', 'a', 'a 3', 'a 4'])
+    expect(new Set(given).size).toBe(given.length)
+  })
+})
 
 describe('a Converse answer', () => {
   const USAGE = {

@@ -1,6 +1,7 @@
 import type { AnswerFacts, ProtocolEndpoint } from '../../contracts/protocol.ts'
 import { isRecord } from '../../lib/is-record.ts'
 import { parseAnswer } from '../read-answer.ts'
+import { inputText } from '../translation/call-input.ts'
 import { notServed } from './not-served.ts'
 import { ConverseTap } from './converse-tap.ts'
 import { readUsage } from './usage.ts'
@@ -71,7 +72,7 @@ function contentText(content: readonly unknown[]): string {
 
 function blockText(block: Readonly<Record<string, unknown>>): string {
   if (typeof block['text'] === 'string') return block['text']
-  if (isRecord(block['toolUse'])) return JSON.stringify(block['toolUse']['input'] ?? {})
+  if (isRecord(block['toolUse'])) return inputText(block['toolUse']['input'])
   const reasoning = isRecord(block['reasoningContent']) ? block['reasoningContent'] : {}
   const shown = isRecord(reasoning['reasoningText']) ? reasoning['reasoningText'] : {}
   return typeof shown['text'] === 'string' ? shown['text'] : ''

@@ -1,6 +1,7 @@
 import type { Block, Citation, ConversationAnswer } from '../../contracts/conversation.ts'
 import { isRecord } from '../../lib/is-record.ts'
 import { parseAnswer, textOrNull } from '../read-answer.ts'
+import { inputText } from '../translation/call-input.ts'
 import { messageContent } from './converse.ts'
 import { readStopReason } from './stop-reasons.ts'
 import { readUsage } from './usage.ts'
@@ -42,7 +43,7 @@ function readToolUse(call: Fields): Block {
     type: 'tool_call',
     id: textOrNull(call['toolUseId']) ?? '',
     name: textOrNull(call['name']) ?? '',
-    input: JSON.stringify(call['input'] ?? {}),
+    input: inputText(call['input']),
     custom: false,
     signature: null,
     cache: null,

@@ -101,7 +101,7 @@ function formatOf(type: Media['type'], source: MediaSource): string | null {
 
 /** Names of documents: few characters are allowed, and no name twice in a request. */
 export class DocumentNames {
-  private readonly taken = new Set<string>()
+  private readonly taken = new Map<string, number>()
 
   next(name: string | null): string {
     const plain = (name ?? '')
@@ -110,9 +110,11 @@ export class DocumentNames {
       .replace(/[^a-zA-Z0-9()[\]-]+/g, ' ')
       .trim()
     const first = plain === '' ? 'document' : plain
-    let fitted = first
-    for (let i = 2; this.taken.has(fitted); i++) fitted = `${first} ${i}`
-    this.taken.add(fitted)
+    let count = (this.taken.get(first) ?? 0) + 1
+    let fitted = count === 1 ? first : `${first} ${count}`
+    while (count > 1 && this.taken.has(fitted)) fitted = `${first} ${++count}`
+    this.taken.set(first, count)
+    this.taken.set(fitted, this.taken.get(fitted) ?? 1)
     return fitted
   }
 }

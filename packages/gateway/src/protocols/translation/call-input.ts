@@ -21,3 +21,12 @@ export function callInput(text: string): CallInput {
   }
   return { json: JSON.stringify({ _raw_arguments: text }), broken: true }
 }
+
+/** What a provider gave as an object, as the text that stands for it between protocols. Too deep to be written: none. */
+export function inputText(input: unknown): string {
+  try {
+    return JSON.stringify(input ?? {})
+  } catch {
+    return '{}'
+  }
+}

@@ -25,7 +25,7 @@ export function mergeTurns(
   for (const turn of turns) {
     const isSystem = turn.role === 'system'
     if (isSystem && merged.length === 0) {
-      system.push(...turn.blocks.filter((block) => block.type === 'text'))
+      addTexts(system, turn.blocks)
       continue
     }
     if (isSystem) use.losses.add('messages[].role')
@@ -33,7 +33,7 @@ export function mergeTurns(
     const blocks = fitBlocks(isSystem ? turn.blocks.map(wrapInstruction) : turn.blocks, role, use)
     if (blocks.length === 0) continue
     const last = merged.at(-1)
-    if (last?.role === role) last.blocks.push(...blocks)
+    if (last?.role === role) for (const block of blocks) last.blocks.push(block)
     else merged.push({ role, blocks })
   }
   if (merged[0]?.role === 'assistant') {
@@ -54,6 +54,10 @@ function fitBlocks(
     if (one !== null) fitted.push(one)
   }
   return fitted
+}
+
+function addTexts(texts: TextBlock[], blocks: readonly Block[]): void {
+  for (const block of blocks) if (block.type === 'text') texts.push(block)
 }
 
 function wrapInstruction(block: Block): Block {
