@@ -12,7 +12,7 @@ import { callInput } from './call-input.ts'
 /** Null when it says nothing: where blank texts are refused. */
 export function fitText(block: TextBlock | RefusalBlock, { losses }: RenderOptions): Block | null {
   if (block.type === 'refusal') losses.add('messages[].refusal')
-  else if (block.citations.length > 0) losses.add('messages[].citations')
+  else if (block.citations.length > 0) losses.add('citations')
   if (block.text.trim() === '') return null
   return block.type === 'text'
     ? block
