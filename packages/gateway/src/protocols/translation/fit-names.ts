@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import type { Conversation, ToolChoice, Turn } from '../../contracts/conversation.ts'
+import type { Conversation, Tool, ToolChoice, Turn } from '../../contracts/conversation.ts'
 import type { NameRule } from '../../contracts/dialect.ts'
 
 const HASH_CHARS = 8
@@ -29,12 +29,16 @@ export function fitNames(
   return {
     conversation: {
       ...conversation,
-      tools: tools.map((tool) => ({ ...tool, name: fitName(tool.name) })),
+      tools: tools.map((tool) => named(tool, fitName(tool.name))),
       toolChoice: fitChoice(toolChoice, fitName),
       turns: turns.map((turn) => fitTurn(turn, fitName, fitId)),
     },
     clientName: (name) => original.get(name) ?? name,
   }
+}
+
+function named(tool: Tool, name: string): Tool {
+  return tool.name === name ? tool : { ...tool, name }
 }
 
 function fitChoice(
