@@ -2,7 +2,7 @@ import type { ErrorReply } from '../../contracts/protocol.ts'
 import type { ErrorKind, GatewayError } from '../../errors/gateway-error.ts'
 
 /** @see https://ai.google.dev/gemini-api/docs/troubleshooting and google.rpc.Code (from general knowledge) */
-export const STATUSES: Readonly<Record<ErrorKind, string>> = {
+const STATUSES: Readonly<Record<ErrorKind, string>> = {
   invalid_request: 'INVALID_ARGUMENT',
   authentication: 'UNAUTHENTICATED',
   permission: 'PERMISSION_DENIED',
