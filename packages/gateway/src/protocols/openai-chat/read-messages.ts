@@ -1,4 +1,10 @@
-import type { Block, TextBlock, ToolCallBlock, ToolResultBlock, Turn } from '../../contracts/conversation.ts'
+import type {
+  Block,
+  TextBlock,
+  ToolCallBlock,
+  ToolResultBlock,
+  Turn,
+} from '../../contracts/conversation.ts'
 import type { LossList } from '../../contracts/dialect.ts'
 import { readCache, textBlock } from '../openai-wire/parts.ts'
 import {

@@ -8,7 +8,6 @@ import { isRecord } from '../../lib/is-record.ts'
 import { textBlock } from '../openai-wire/parts.ts'
 import { asList, asMembers, type Members } from '../openai-wire/values.ts'
 import { parseAnswer, textOrNull } from '../read-answer.ts'
-import { openCallId } from '../translation/seal.ts'
 import { readAnnotations } from './read-content.ts'
 import { readReasoning } from './reasoning.ts'
 import { readUsage } from './usage.ts'
@@ -65,8 +64,8 @@ function readCall(item: Members): readonly Block[] {
   if (name === null) return []
   const custom = item['type'] === 'custom_tool_call'
   const input = textOrNull(custom ? item['input'] : item['arguments']) ?? ''
-  const { id, signature } = openCallId(textOrNull(item['call_id']) ?? textOrNull(item['id']) ?? '')
-  return [{ type: 'tool_call', id, name, input, custom, signature, cache: null }]
+  const id = textOrNull(item['call_id']) ?? textOrNull(item['id']) ?? ''
+  return [{ type: 'tool_call', id, name, input, custom, signature: null, cache: null }]
 }
 
 export function readAnswerImage(item: Members): readonly ImageBlock[] {

@@ -7,7 +7,6 @@ import { readFrameJson } from '../openai-wire/frame-json.ts'
 import { refusalOf } from '../openai-wire/refusals.ts'
 import { asList, asMembers, type Members } from '../openai-wire/values.ts'
 import { textOrNull } from '../read-answer.ts'
-import { openCallId } from '../translation/seal.ts'
 import { readAnswerImage, readStopReason } from './read-answer.ts'
 import { readAnnotations } from './read-content.ts'
 import { signatureOf } from './reasoning.ts'
@@ -125,8 +124,8 @@ function openCall(draft: Draft, key: string, item: Members): Running | null {
   const custom = item['type'] === 'custom_tool_call'
   const name = textOrNull(item['name'])
   if (name === null || (!custom && item['type'] !== 'function_call')) return null
-  const { id, signature } = openCallId(textOrNull(item['call_id']) ?? textOrNull(item['id']) ?? '')
-  return open(draft, key, { type: 'tool_call', id, name, custom, signature })
+  const id = textOrNull(item['call_id']) ?? textOrNull(item['id']) ?? ''
+  return open(draft, key, { type: 'tool_call', id, name, custom, signature: null })
 }
 
 function readPartAdded(draft: Draft, event: Members): void {
