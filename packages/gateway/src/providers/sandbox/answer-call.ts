@@ -16,11 +16,14 @@ import {
 import { oddAnswer } from './odd-bodies.ts'
 import { openOutlet } from './outlet.ts'
 import { readChat } from './read-chat.ts'
+import { readGemini } from './read-gemini.ts'
 import { readMessagesAsk } from './read-messages.ts'
+import { readResponses } from './read-responses.ts'
 import { buildTurn } from './turn.ts'
 import { simulated, type VendorError } from './vendor-errors.ts'
+import { WIRES } from './wires.ts'
 
-type Answer = (sandbox: Sandbox, exchange: Exchange) => Promise<void>
+export type Answer = (sandbox: Sandbox, exchange: Exchange) => Promise<void>
 
 export const answerChat: Answer = (sandbox, exchange) =>
   guarded(sandbox, exchange, 'openai-chat', (body) =>
@@ -32,21 +35,40 @@ export const answerMessages: Answer = (sandbox, exchange) =>
     answerAsk(sandbox, exchange, readMessagesAsk(body), 'messages'),
   )
 
-/** Counting is free of charge, so it has no line in the bill. */
+export const answerResponses: Answer = (sandbox, exchange) =>
+  guarded(sandbox, exchange, 'openai-responses', (body) =>
+    answerAsk(sandbox, exchange, readResponses(body), 'responses'),
+  )
+
+/** The model stands in the path, and so does whether the answer is streamed. */
+export const answerGemini: Answer = (sandbox, exchange) =>
+  guarded(sandbox, exchange, 'gemini', (body) =>
+    answerAsk(sandbox, exchange, readGemini(body, exchange.path), 'gemini'),
+  )
+
 export const answerCountTokens: Answer = (sandbox, exchange) =>
-  guarded(sandbox, exchange, 'anthropic-messages', async (body) => {
-    const ask = readMessagesAsk(body, true)
-    const behaviour = parseBehaviour(ask.model)
-    const error = behaviour === null ? noSuchModel(ask.model) : askedError(behaviour)
-    if (error !== null) return sendError(exchange, ask.protocol, error)
-    const inputTokens = await countInput(sandbox.count, ask)
-    sendJson(
-      exchange.response,
-      200,
-      JSON.stringify({ input_tokens: inputTokens }),
-      answerHeaders(ask.protocol, exchange.requestId),
-    )
+  guarded(sandbox, exchange, 'anthropic-messages', (body) =>
+    answerCount(sandbox, exchange, readMessagesAsk(body, true)),
+  )
+
+export const answerGeminiCount: Answer = (sandbox, exchange) =>
+  guarded(sandbox, exchange, 'gemini', (body) => {
+    const inner = body['generateContentRequest']
+    const request = isRecord(inner) ? inner : body
+    return answerCount(sandbox, exchange, readGemini(request, exchange.path))
   })
+
+/** Counting is free of charge, so it has no line in the bill. */
+async function answerCount(sandbox: Sandbox, exchange: Exchange, ask: Ask): Promise<void> {
+  const behaviour = parseBehaviour(ask.model)
+  const error = behaviour === null ? noSuchModel(ask.model) : askedError(behaviour)
+  if (error !== null) return sendError(exchange, ask.protocol, error)
+  const inputTokens = await countInput(sandbox.count, ask)
+  const told =
+    ask.protocol === 'gemini' ? { totalTokens: inputTokens } : { input_tokens: inputTokens }
+  const headers = answerHeaders(ask.protocol, exchange.requestId)
+  sendJson(exchange.response, 200, JSON.stringify(told), headers)
+}
 
 export const answerEmbeddings: Answer = (sandbox, exchange) =>
   guarded(sandbox, exchange, 'openai-chat', async (body) => {
@@ -74,7 +96,10 @@ async function answerAsk(
   endpoint: string,
 ): Promise<void> {
   const behaviour = parseBehaviour(ask.model)
-  const error = behaviour === null ? noSuchModel(ask.model) : askedError(behaviour)
+  const error =
+    behaviour === null
+      ? noSuchModel(ask.model)
+      : (askedError(behaviour) ?? unproven(ask, behaviour))
   if (behaviour === null || error !== null) {
     return refuse(sandbox, exchange, ask.protocol, error ?? noSuchModel(ask.model))
   }
@@ -83,7 +108,7 @@ async function answerAsk(
   if (behaviour.oddBody !== null) return sendOdd(exchange, ask, behaviour, line)
   const counted = countInput(sandbox.count, ask)
   const turn = buildTurn(ask, behaviour, {
-    id: (ask.protocol === 'openai-chat' ? 'chatcmpl-' : 'msg_') + exchange.requestId,
+    id: WIRES[ask.protocol].idPrefix + exchange.requestId,
     createdAtSec: Math.floor(exchange.receivedAtMs / 1_000),
     inputTokens: typeof counted === 'number' ? counted : await counted,
   })
@@ -116,7 +141,7 @@ function sendOdd(exchange: Exchange, ask: Ask, behaviour: Behaviour, line: OpenB
 }
 
 /** Parses the body and answers what the reader refuses as the vendor would. */
-async function guarded(
+export async function guarded(
   sandbox: Sandbox,
   exchange: Exchange,
   protocol: Ask['protocol'],
@@ -141,7 +166,7 @@ function parse(body: Buffer): unknown {
   }
 }
 
-function refuse(
+export function refuse(
   sandbox: Sandbox,
   exchange: Exchange,
   protocol: Ask['protocol'],
@@ -161,7 +186,7 @@ type LineStart = {
 }
 
 /** The line ends with its answer; an open one then was cut by the client. */
-function openLine(sandbox: Sandbox, exchange: Exchange, start: LineStart): OpenBillLine {
+export function openLine(sandbox: Sandbox, exchange: Exchange, start: LineStart): OpenBillLine {
   const line = sandbox.bill.open({
     ...start,
     requestId: exchange.requestId,
@@ -184,11 +209,19 @@ function openLine(sandbox: Sandbox, exchange: Exchange, start: LineStart): OpenB
   return line
 }
 
-function askedError(behaviour: Behaviour): VendorError | null {
+export function askedError(behaviour: Behaviour): VendorError | null {
   return behaviour.errorStatus === null ? null : simulated(behaviour.errorStatus, behaviour.quota)
 }
 
-function noSuchModel(model: string): VendorError {
+/** A model that thinks wants its own proof back with each call that it made in this turn. */
+function unproven(ask: Ask, behaviour: Behaviour): VendorError | null {
+  const { unprovenCall: param } = ask
+  if (param === null || behaviour.reasoningTokens === 0) return null
+  const message = `${param}: the call came back without the signature of the thinking before it.`
+  return { status: 400, message, param, quota: false }
+}
+
+export function noSuchModel(model: string): VendorError {
   const message = `The model \`${model}\` does not exist or you do not have access to it.`
   return { status: 404, message, param: 'model', quota: false }
 }

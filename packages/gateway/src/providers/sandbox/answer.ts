@@ -1,3 +1,4 @@
+import { isRecord } from '../../lib/is-record.ts'
 import type { Ask, Tool } from './ask.ts'
 import type { Behaviour } from './behaviour.ts'
 import { exampleOf } from './json-example.ts'
@@ -9,6 +10,8 @@ export type Block =
       readonly kind: 'tool'
       readonly id: string
       readonly name: string
+      /** Takes free text; then the pieces are that text. */
+      readonly custom: boolean
       /** Fragments of the arguments' JSON. */
       readonly pieces: readonly string[]
     }
@@ -138,9 +141,23 @@ function toolBlock(ask: Ask, tool: Tool, index: number): Block {
 }
 
 function toolCall(ask: Ask, name: string, index: number, json: string): Block {
-  const prefix = ask.protocol === 'openai-chat' ? 'call_' : 'toolu_'
+  const prefix = CALL_PREFIXES[ask.protocol]
   const id = `${prefix}${hash(ask.lastUserText + json).toString(36)}${ask.toolResults}${index}`
-  return { kind: 'tool', id, name, pieces: pieces(json) }
+  const custom = ask.tools.some((tool) => tool.name === name && tool.custom === true)
+  return { kind: 'tool', id, name, custom, pieces: pieces(custom ? freeText(json) : json) }
+}
+
+const CALL_PREFIXES: Readonly<Record<Ask['protocol'], string>> = {
+  'openai-chat': 'call_',
+  'openai-responses': 'call_',
+  'anthropic-messages': 'toolu_',
+  gemini: '',
+}
+
+/** Scripts and examples are JSON; a tool of free text gets what stands in `input`. */
+function freeText(json: string): string {
+  const input: unknown = JSON.parse(json)
+  return isRecord(input) && typeof input['input'] === 'string' ? input['input'] : json
 }
 
 /** FNV-1a over the first 256 UTF-16 units: enough to vary answers, cheap on long prompts. */

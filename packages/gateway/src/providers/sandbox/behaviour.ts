@@ -99,7 +99,7 @@ const RULES: readonly Rule[] = [
   [/^huge-line-(\d{1,8})$/, (n) => ({ hugeBytes: n })],
   /** Agents insist on their vendor's names; such a name answers like `sandbox-mini` and follows scripts. */
   [
-    /^(?:gpt|chatgpt|claude|o\d|codex|gemini|text-embedding|sandbox-embed)[\w.:@-]*$/,
+    /^(?:gpt|chatgpt|claude|o\d|codex|gemini|text-embedding|sandbox-embed|omni|text-moderation|davinci|babbage|whisper|tts|dall-e|rerank|jina)[\w.:@-]*$/,
     () => ({ scripted: true }),
   ],
 ]

@@ -1,11 +1,10 @@
 import type { ServerResponse } from 'node:http'
 import type { Fault } from './behaviour.ts'
 import type { OpenBillLine } from './bill.ts'
-import { chatBody, chatFrames } from './chat-wire.ts'
-import { messagesBody, messagesFrames, PING } from './messages-wire.ts'
 import type { Outlet } from './outlet.ts'
-import type { Frame, Turn } from './turn.ts'
+import type { Turn } from './turn.ts'
 import { errorFrame } from './vendor-errors.ts'
+import { WIRES } from './wires.ts'
 
 /** One call while it is answered. */
 export type Call = {
@@ -38,7 +37,8 @@ async function emitStream(call: Call, turn: Turn): Promise<void> {
     ...(turn.behaviour.gzip ? GZIP : {}),
   })
   let atToken = 0
-  for (const frame of frames(turn)) {
+  const wire = WIRES[turn.ask.protocol]
+  for (const frame of wire.frames(turn)) {
     if (outlet.gone()) return
     if (frame.tokens > 0) {
       if (fault !== null && atToken >= fault.afterTokens) return applyFault(call, turn, fault)
@@ -46,20 +46,12 @@ async function emitStream(call: Call, turn: Turn): Promise<void> {
       if (outlet.gone()) return
       atToken += 1
       charge(line, turn, frame.tokens)
-      if (turn.behaviour.pings) await outlet.write(pings(turn))
+      if (turn.behaviour.pings) await outlet.write(wire.ping)
     }
     await outlet.write(turn.behaviour.crlf ? frame.text.replaceAll('\n', '\r\n') : frame.text)
   }
   line.outcome = 'finished'
   outlet.end()
-}
-
-function frames(turn: Turn): Generator<Frame> {
-  return turn.ask.protocol === 'openai-chat' ? chatFrames(turn) : messagesFrames(turn)
-}
-
-function pings(turn: Turn): string {
-  return turn.ask.protocol === 'openai-chat' ? ': ping\n\n' : `: keep-alive\n\n${PING}`
 }
 
 /** A token is paid when it is made, whether or not its reader still listens. */
@@ -80,7 +72,7 @@ async function emitWhole(call: Call, turn: Turn): Promise<void> {
     return
   }
   charge(line, turn, tokens)
-  const body = turn.ask.protocol === 'openai-chat' ? chatBody(turn) : messagesBody(turn)
+  const body = WIRES[turn.ask.protocol].body(turn)
   const length = { 'content-length': String(Buffer.byteLength(body)) }
   response.writeHead(200, {
     ...call.headers,

@@ -41,9 +41,10 @@ export function answerHeaders(
   requestId: string,
 ): Readonly<Record<string, string>> {
   const shared = { 'x-request-id': requestId, 'set-cookie': '__cf_bm=sandbox; path=/; HttpOnly' }
-  return protocol === 'openai-chat'
-    ? { ...shared, 'openai-processing-ms': '1', 'x-ratelimit-remaining-requests': '9999' }
-    : { ...shared, 'request-id': requestId, 'anthropic-ratelimit-requests-remaining': '9999' }
+  if (protocol === 'gemini') return { ...shared, 'server-timing': 'gfet4t7; dur=1' }
+  return protocol === 'anthropic-messages'
+    ? { ...shared, 'request-id': requestId, 'anthropic-ratelimit-requests-remaining': '9999' }
+    : { ...shared, 'openai-processing-ms': '1', 'x-ratelimit-remaining-requests': '9999' }
 }
 
 export function sendError(exchange: Exchange, protocol: Ask['protocol'], error: VendorError): void {

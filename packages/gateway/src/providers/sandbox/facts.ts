@@ -11,7 +11,7 @@ export function sandboxFacts(baseUrl: string): ProviderFacts {
     id: SANDBOX_ID,
     title: 'Sandbox (simulated answers, no vendor)',
     baseUrl,
-    protocols: ['openai-chat', 'anthropic-messages'],
+    protocols: ['openai-chat', 'openai-responses', 'anthropic-messages', 'gemini'],
     auth: { kind: 'none' },
     credentialEnv: null,
     baseUrlEnv: 'SANDBOX_BASE_URL',

@@ -1,7 +1,6 @@
 import type { Block } from './answer.ts'
+import { REASONING_STATE } from './reasoning-state.ts'
 import type { Frame, Turn, TurnUsage } from './turn.ts'
-
-const SIGNATURE = 'c2FuZGJveC1zaWduYXR1cmU='
 
 /**
  * Answers in Anthropic's Messages shape.
@@ -74,7 +73,7 @@ function* blockFrames(block: Block, index: number): Generator<Frame> {
     yield { text: `${head}${JSON.stringify(piece)}}}\n\n`, tokens: 1 }
   }
   if (block.kind === 'reasoning') {
-    const delta = { type: 'signature_delta', signature: SIGNATURE }
+    const delta = { type: 'signature_delta', signature: REASONING_STATE }
     yield event('content_block_delta', { type: 'content_block_delta', index, delta })
   }
   yield event('content_block_stop', { type: 'content_block_stop', index })
@@ -100,7 +99,7 @@ function wholeBlock(block: Block): Record<string, unknown> {
   }
   return block.kind === 'text'
     ? { type: 'text', text }
-    : { type: 'thinking', thinking: text, signature: SIGNATURE }
+    : { type: 'thinking', thinking: text, signature: REASONING_STATE }
 }
 
 function stopReason(turn: Turn): string {

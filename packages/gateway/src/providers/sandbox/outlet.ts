@@ -11,6 +11,7 @@ export type Outlet = {
   /** Resolves early when the reader leaves. 0: just lets the event loop turn. */
   pause(ms: number): Promise<void>
   write(text: string): Promise<void>
+  writeBytes(bytes: Buffer): Promise<void>
   end(): void
 }
 
@@ -65,7 +66,7 @@ export function openOutlet(response: ServerResponse, behaviour: Behaviour): Outl
     }
   }
 
-  return { gone: () => gone, pause, write, end: () => void sink.end() }
+  return { gone: () => gone, pause, write, writeBytes, end: () => void sink.end() }
 }
 
 function weirdParts(bytes: Buffer): readonly Buffer[] {

@@ -49,6 +49,9 @@ export function readChat(body: Record<string, unknown>): Ask {
     choices: readInteger(body, 'n', 1, 128) ?? 1,
     streamUsage: readStreamUsage(body, stream),
     jsonSchema: readFormat(body['response_format']),
+    showsReasoning: true,
+    tellsState: false,
+    unprovenCall: null,
   }
 }
 

@@ -10,6 +10,7 @@ import {
   readText,
   textOr,
 } from './read-fields.ts'
+import { isProof } from './reasoning-state.ts'
 
 /** `system` inside `messages` is a beta; agents send it with its header, so it is taken. */
 const ROLES = new Set(['user', 'assistant', 'system'])
@@ -50,6 +51,9 @@ export function readMessagesAsk(body: Record<string, unknown>, counting = false)
     choices: 1,
     streamUsage: true,
     jsonSchema: readFormat(body),
+    showsReasoning: true,
+    tellsState: true,
+    unprovenCall: unprovenCall(body, messages),
   }
 }
 
@@ -117,6 +121,25 @@ function readBlock(draft: Draft, block: Record<string, unknown>, at: string): vo
   const read = BLOCKS.get(type)
   if (read === undefined) draft.imageCount += 1
   else read(draft, block, at)
+}
+
+/**
+ * With thinking enabled, an answer that calls tools comes back with its thinking first, and the thinking with its signature.
+ * Source: docs.anthropic.com/en/docs/build-with-claude/extended-thinking, from knowledge.
+ */
+function unprovenCall(
+  body: Record<string, unknown>,
+  messages: readonly Record<string, unknown>[],
+): string | null {
+  const thinking = body['thinking']
+  if (!isRecord(thinking) || thinking['type'] === 'disabled') return null
+  const last = messages.findLastIndex(({ role }) => role === 'assistant')
+  const content = messages[last]?.['content']
+  if (last !== messages.length - 2 || !Array.isArray(content)) return null
+  const [first] = content
+  if (!content.some((block) => isRecord(block) && block['type'] === 'tool_use')) return null
+  const proven = isRecord(first) && first['type'] === 'thinking' && isProof(first['signature'])
+  return proven ? null : `messages.${last}.content.0`
 }
 
 function readToolChoice(choice: unknown): ToolChoice {

@@ -1,6 +1,19 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { answerChat, answerCountTokens, answerEmbeddings, answerMessages } from './answer-call.ts'
+import {
+  answerChat,
+  answerCountTokens,
+  answerEmbeddings,
+  answerGemini,
+  answerGeminiCount,
+  answerMessages,
+  answerResponses,
+} from './answer-call.ts'
+import { answerCompletion } from './answer-completion.ts'
+import { answerImageForm, answerImages } from './answer-images.ts'
+import { answerModeration, answerRerank } from './answer-lists.ts'
+import { answerSpeech } from './answer-speech.ts'
+import { answerTranscription } from './answer-transcription.ts'
 import { parseBehaviour, SANDBOX_MODELS } from './behaviour.ts'
 import { type Exchange, type Sandbox, sendError, sendJson } from './exchange.ts'
 import type { LoggedRequest, RequestLog } from './request-log.ts'
@@ -15,6 +28,19 @@ const CALLS: readonly (readonly [suffix: string, handle: Handle])[] = [
   ['/messages', answerMessages],
   ['/messages/count_tokens', answerCountTokens],
   ['/embeddings', answerEmbeddings],
+  ['/completions', answerCompletion],
+  ['/moderations', answerModeration],
+  ['/rerank', answerRerank],
+  ['/images/generations', answerImages],
+  ['/images/edits', answerImageForm],
+  ['/images/variations', answerImageForm],
+  ['/audio/speech', answerSpeech],
+  ['/audio/transcriptions', answerTranscription],
+  ['/audio/translations', answerTranscription],
+  ['/responses', answerResponses],
+  [':generateContent', answerGemini],
+  [':streamGenerateContent', answerGemini],
+  [':countTokens', answerGeminiCount],
 ]
 
 const VIEWS: ReadonlyMap<string, Handle> = new Map<string, Handle>([

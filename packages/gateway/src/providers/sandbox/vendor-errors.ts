@@ -40,7 +40,8 @@ export function errorBody(
   error: VendorError,
   requestId: string,
 ): string {
-  if (protocol === 'openai-chat') return JSON.stringify({ error: chatError(error) })
+  if (protocol === 'gemini') return JSON.stringify({ error: googleError(error) })
+  if (protocol !== 'anthropic-messages') return JSON.stringify({ error: chatError(error) })
   const type = MESSAGES_TYPES.get(error.status) ?? 'api_error'
   return JSON.stringify({
     type: 'error',
@@ -59,11 +60,44 @@ function chatError(error: VendorError): Record<string, unknown> {
   return { message, type: shape.type, param, code: shape.code }
 }
 
+/** Google's `status` by the number. Source: cloud.google.com/apis/design/errors, from knowledge. */
+const GOOGLE_STATUSES: ReadonlyMap<number, string> = new Map([
+  [400, 'INVALID_ARGUMENT'],
+  [401, 'UNAUTHENTICATED'],
+  [403, 'PERMISSION_DENIED'],
+  [404, 'NOT_FOUND'],
+  [409, 'ABORTED'],
+  [429, 'RESOURCE_EXHAUSTED'],
+  [500, 'INTERNAL'],
+  [503, 'UNAVAILABLE'],
+  [504, 'DEADLINE_EXCEEDED'],
+])
+
+/** How long to wait stands in the body, not in a header. */
+function googleError({ message, quota, status }: VendorError): Record<string, unknown> {
+  const type = 'type.googleapis.com/google.rpc.RetryInfo'
+  const details = status === 429 && !quota ? [{ '@type': type, retryDelay: '2s' }] : []
+  return {
+    code: status,
+    message,
+    status: GOOGLE_STATUSES.get(status) ?? 'UNKNOWN',
+    ...(details.length === 0 ? {} : { details }),
+  }
+}
+
+/** The one event without the usual count: it may come at any time. */
+function responsesErrorFrame(error: VendorError): string {
+  const { code, message, param } = chatError(error)
+  const event = { type: 'error', sequence_number: 0, code: code ?? 'server_error', message, param }
+  return `event: error\ndata: ${JSON.stringify(event)}\n\n`
+}
+
 /** A whole frame that reports a failure after the first byte. */
 export function errorFrame(protocol: Ask['protocol'], requestId: string): string {
-  const error = simulated(protocol === 'openai-chat' ? 500 : 529, false)
+  const error = simulated(protocol === 'anthropic-messages' ? 529 : 500, false)
+  if (protocol === 'openai-responses') return responsesErrorFrame(error)
   const body = errorBody(protocol, error, requestId)
-  return protocol === 'openai-chat' ? `data: ${body}\n\n` : `event: error\ndata: ${body}\n\n`
+  return protocol === 'anthropic-messages' ? `event: error\ndata: ${body}\n\n` : `data: ${body}\n\n`
 }
 
 export function simulated(status: number, quota: boolean): VendorError {
@@ -88,7 +122,8 @@ export function errorHeaders(
   error: VendorError,
 ): Record<string, string> {
   if (error.status !== 429 || error.quota) return {}
-  if (protocol === 'openai-chat') {
+  if (protocol === 'gemini') return {}
+  if (protocol !== 'anthropic-messages') {
     return {
       'retry-after': '2',
       'retry-after-ms': '2000',
