@@ -12,10 +12,14 @@ const ALL: readonly Route[] = [
   { name: 'chat-only', protocol: 'openai-chat', basePath: '/v1' },
   { name: 'responses-only', protocol: 'openai-responses', basePath: '/v1' },
   { name: 'messages-only', protocol: 'anthropic-messages', basePath: '/v1' },
-  { name: 'gemini-only', protocol: 'gemini', basePath: '/v1beta' },
+  { name: 'gemini-only', protocol: 'gemini', basePath: '' },
 ]
 
-const built = new Set((process.env['CONF_ROUTES'] ?? 'openai-chat,anthropic-messages').split(','))
+const built = new Set(
+  (process.env['CONF_ROUTES'] ?? 'openai-chat,openai-responses,anthropic-messages,gemini').split(
+    ',',
+  ),
+)
 export const ROUTES: readonly Route[] = ALL.filter(({ protocol }) => built.has(protocol))
 
 export function providerOf({ basePath, protocol }: Route, sandbox: SandboxProcess): object {
