@@ -16,7 +16,7 @@ describe('PROVIDERS', () => {
   })
 
   it('holds the 27 vendors of the comparison and the sandbox', () => {
-    expect(PROVIDERS.length).toBe(28)
+    expect(PROVIDERS.length).toBe(29)
   })
 
   it('lists models of the price snapshot where it has the vendor', () => {
