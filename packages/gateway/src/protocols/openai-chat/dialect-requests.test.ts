@@ -531,7 +531,7 @@ describe('writing messages', () => {
         ],
       },
     ])
-    expect(losses).toEqual(['document.title'])
+    expect(losses).toEqual(['document.name'])
     expect(() =>
       write({
         turns: turns([
@@ -592,7 +592,7 @@ describe('writing messages', () => {
         tool_calls: [wireCall('call_1'), { ...wireCall('call_1'), extra_content: google }],
       },
     ])
-    expect(losses).toEqual(['thinking', 'tool_call.signature'])
+    expect(losses).toEqual(['messages[].thinking', 'tool_call.signature'])
   })
 })
 

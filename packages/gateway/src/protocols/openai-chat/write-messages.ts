@@ -131,7 +131,7 @@ function writeDocument(block: DocumentBlock, options: RenderOptions): Part {
   }
   const text = textOfDocument(source)
   if (text !== null) {
-    if (name !== null) options.losses.add('document.title')
+    if (name !== null) options.losses.add('document.name')
     return { type: 'text', text }
   }
   const url = source.kind === 'base64' ? urlOf(source) : null
@@ -153,7 +153,7 @@ function addAssistant(
     else if (block.type === 'tool_call') calls.push(writeCall(block, options))
     else if (block.type === 'thinking') writeThinking(message, block, options)
     else if (block.type === 'refusal') refusal += block.text
-    else options.losses.add(`assistant.${block.type}`)
+    else options.losses.add(`messages[].${block.type}`)
   }
   if (texts.some(({ citations }) => citations.length > 0)) options.losses.add('citations')
   if (texts.length > 0) message['content'] = joined(message['content'], writeTexts(texts, options))
@@ -175,7 +175,7 @@ function asParts(content: unknown): readonly unknown[] {
 
 function writeThinking(message: Message, block: ThinkingBlock, options: RenderOptions): void {
   const kept = block.signature !== null && options.keeps(block.signature)
-  if (!kept || !giveBack(message, block)) options.losses.add('thinking')
+  if (!kept || !giveBack(message, block)) options.losses.add('messages[].thinking')
 }
 
 /** No arguments are an empty object here; anything else is the model's own text. */

@@ -449,7 +449,7 @@ describe('writing a request', () => {
       },
       { role: 'user', content: [{ type: 'input_text', text: 'next' }] },
     ])
-    expect(losses).toEqual(['thinking', 'tool_call.signature', 'tool_result.is_error'])
+    expect(losses).toEqual(['messages[].thinking', 'tool_call.signature', 'tool_result.is_error'])
   })
 
   it('writes documents as data, addresses, ids, and as text where they are text', () => {

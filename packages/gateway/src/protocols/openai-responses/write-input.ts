@@ -93,7 +93,7 @@ function writeThinking(block: ThinkingBlock, { keeps, losses }: RenderOptions): 
   if (block.signature !== null && keeps(block.signature)) {
     return giveBack(block.text, block.signature, block.redacted)
   }
-  losses.add('thinking')
+  losses.add('messages[].thinking')
   return null
 }
 
@@ -151,7 +151,7 @@ function writeDocument(block: DocumentBlock, options: RenderOptions): Members {
   if (text === null) {
     return { type: 'input_file', filename: name ?? 'document.pdf', file_data: urlOf(source) }
   }
-  if (name !== null) options.losses.add('document.title')
+  if (name !== null) options.losses.add('document.name')
   return { type: 'input_text', text }
 }
 
