@@ -14,6 +14,7 @@ type UpstreamRequest = {
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
   readonly body: string
+  readonly bytes: Buffer
 }
 
 /** The simulated upstream as a process of its own: its bill outlives the gateway. */
@@ -78,5 +79,6 @@ function readLogged(logged: LoggedRequest): UpstreamRequest {
   const { method, url, raw_headers: raw } = logged
   const headers: Record<string, string> = {}
   for (let i = 0; i < raw.length; i += 2) headers[(raw[i] ?? '').toLowerCase()] = raw[i + 1] ?? ''
-  return { method, url, headers, body: Buffer.from(logged.body_base64, 'base64').toString() }
+  const bytes = Buffer.from(logged.body_base64, 'base64')
+  return { method, url, headers, body: bytes.toString(), bytes }
 }
