@@ -35,9 +35,13 @@ function through(dialect: Dialect, said: Conversation, losses: Losses): Conversa
 /** Where losses are listed, only the words must be the same. A default that is said aloud is no difference. */
 function comparable(said: Conversation, losses: Losses): Conversation | null {
   if (losses.list.length > 0) return null
-  const { maxOutputTokens, output, toolChoice, parallelTools, ...rest } = normalised(said)
+  const { maxOutputTokens, output, parallelTools, reasoning, toolChoice, ...rest } =
+    normalised(said)
   return {
     ...rest,
+    reasoning: reasoning?.budgetTokens
+      ? { ...reasoning, shown: reasoning.shown ?? true }
+      : reasoning,
     toolChoice: toolChoice ?? { kind: 'auto' },
     parallelTools: toolChoice?.kind === 'none' ? null : (parallelTools ?? true),
     maxOutputTokens: maxOutputTokens ?? 4096,

@@ -649,7 +649,7 @@ describe('a Messages request as a conversation', () => {
   })
 
   it.each([
-    [{ thinking: { type: 'enabled', budget_tokens: 2000 } }, null, 2000, null],
+    [{ thinking: { type: 'enabled', budget_tokens: 2000 } }, null, 2000, true],
     [{ thinking: { type: 'disabled' } }, 'none', null, null],
     [
       { thinking: { type: 'adaptive', display: 'omitted' }, output_config: { effort: 'max' } },

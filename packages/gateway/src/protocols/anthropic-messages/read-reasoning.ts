@@ -18,7 +18,12 @@ export function readReasoning(request: Fields, losses: LossList): Reasoning | nu
   const shown = readShown(thinking['display'], losses)
   switch (thinking['type']) {
     case 'enabled':
-      return { effort, budgetTokens: optionalNumber(thinking, 'budget_tokens'), shown }
+      // Every model that takes a budget shows its thinking unless told not to.
+      return {
+        effort,
+        budgetTokens: optionalNumber(thinking, 'budget_tokens'),
+        shown: shown ?? true,
+      }
     case 'disabled':
       if (effort !== null) losses.add('output_config.effort')
       return { effort: 'none', budgetTokens: null, shown }
