@@ -186,8 +186,8 @@ async function reasoning(stage: Stage): Promise<void> {
     const setup = { model: 'reasoning-8+scripted', stream, tools: [WEATHER], think: true }
     const session = open(stage, setup)
     const answer = await ask(session, ONE_CALL)
-    const thought = stage.client.notShown.includes('reasoning') ? '' : THOUGHT
-    checkEqual(answer.thinking, thought, 'thinking')
+    const told = stage.told('reasoning')
+    checkEqual(answer.thinking, told ? THOUGHT : '', 'thinking')
     checkCalls(answer, [['weather', { city: 'Oslo' }]])
     await finish(stage, session, answer.calls)
   }

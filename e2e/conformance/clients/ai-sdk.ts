@@ -17,9 +17,14 @@ import type { Answer, Client, Place, ProtocolId, Said, Session, Setup } from '..
 
 type Make = (place: Place, model: string) => LanguageModel
 
-const providerOptions = {
-  openai: { store: false, forceReasoning: true, reasoningSummary: 'auto' },
+/** What goes beside `reasoning` for the thinking to be seen. */
+const SEEN = {
+  openai: { reasoningSummary: 'auto' },
+  anthropic: { thinking: { type: 'enabled', budgetTokens: 2048, display: 'summarized' } },
+  google: { thinkingConfig: { includeThoughts: true } },
 }
+/** Nothing is kept at the provider; models of any name may think. */
+const OPENAI = { store: false, forceReasoning: true }
 
 export const aiSdkOpenAi: Client = aiSdk(
   '@ai-sdk/openai (responses)',
@@ -81,7 +86,7 @@ function open(model: LanguageModel, setup: Setup): Session {
   return {
     async say(said) {
       messages.push(messageOf(said))
-      const params = { ...paramsOf(setup), model, messages, maxRetries: 0, providerOptions }
+      const params = { ...paramsOf(setup), model, messages, maxRetries: 0 }
       const told = setup.stream ? await streamed(params) : await generateText(params)
       messages.push(...told.responseMessages)
       return readAnswer(told)
@@ -140,6 +145,9 @@ function paramsOf(setup: Setup): Omit<Params, 'model' | 'messages' | 'prompt'> {
     ...(schema === null ? {} : { output: Output.object({ schema: jsonSchema(schema) }) }),
     ...(stop === null ? {} : { stopSequences: [stop] }),
     ...(think ? { reasoning: 'medium' as const } : {}),
+    providerOptions: think
+      ? { ...SEEN, openai: { ...OPENAI, ...SEEN.openai } }
+      : { openai: OPENAI },
   }
 }
 

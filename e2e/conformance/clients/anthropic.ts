@@ -67,7 +67,15 @@ function paramsOf(setup: Setup): Omit<Params, 'messages'> {
       ? {}
       : { output_config: { format: { type: 'json_schema' as const, schema } } }),
     ...(stop === null ? {} : { stop_sequences: [stop] }),
-    ...(think ? { thinking: { type: 'enabled' as const, budget_tokens: THINKING_TOKENS } } : {}),
+    ...(think
+      ? {
+          thinking: {
+            type: 'enabled' as const,
+            budget_tokens: THINKING_TOKENS,
+            display: 'summarized' as const,
+          },
+        }
+      : {}),
   }
 }
 

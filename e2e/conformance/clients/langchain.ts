@@ -38,7 +38,8 @@ function open(place: Place, setup: Setup, useResponsesApi: boolean): Session {
   // A wish for a summary alone makes the package leave chat completions.
   const thinking = useResponsesApi ? { ...EFFORT, summary: 'auto' as const } : EFFORT
   const chat = new ChatOpenAI({
-    model,
+    // The package asks for thinking by the model's name; the sandbox reads it from the last slash on.
+    model: think ? `o1/${model}` : model,
     useResponsesApi,
     apiKey: place.key,
     maxRetries: 0,
