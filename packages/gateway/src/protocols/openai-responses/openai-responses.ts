@@ -1,7 +1,7 @@
 import type { Protocol } from '../../contracts/protocol.ts'
 import { renderError } from '../openai-wire/error.ts'
 import { limitHeaders } from '../openai-wire/limit-headers.ts'
-import { FORWARDED_HEADERS, renderModel, renderModels } from '../openai-wire/models.ts'
+import { FORWARDED_HEADERS, MODEL_LIST, renderModel, renderModels } from '../openai-wire/models.ts'
 import { RESPONSES_DIALECT } from './dialect.ts'
 import { renderStreamError } from './error.ts'
 import { RESPONSES } from './responses.ts'
@@ -26,5 +26,6 @@ export const OPENAI_RESPONSES: Protocol = {
   limitHeaders,
   renderModels,
   renderModel,
+  modelList: MODEL_LIST,
   requestIdHeader: 'x-request-id',
 }

@@ -124,6 +124,9 @@ describe('responses input', () => {
     ['{"model":"m","input":"a","prompt_cache_key":"k"}', true],
     ['{"model":"m","input":[{"type":"input_image"}]}', false],
     ['{"model":"m","previous_response_id":"r"}', false],
+    ['{"model":"m","previous\\u005Fresponse_id":"r"}', false],
+    ['{"model":"m","\\u0070rompt":{"id":"p"}}', false],
+    ['{"model":"m","conversation":"c"}', false],
     ['{"model":"m","prompt":{"id":"p"}}', false],
   ])('is bounded by the size of %s: %s', (text, bounded) => {
     expect(RESPONSES.boundInput(Buffer.from(text)) !== null).toBe(bounded)

@@ -21,15 +21,17 @@ import { readUsage } from './usage.ts'
 const QUOTE = 0x22
 const OPEN_ARRAY = 0x5b
 const OUTPUT_CAP = 'max_output_tokens'
-/** What stands in a body that holds media, or names input that only the provider has. */
-const UNBOUNDED: readonly string[] = [
+/** What stands in a body that holds media, or names input that only the provider has. No `_`, which could be escaped. */
+const UNBOUNDED = [
   'image',
   'audio',
   'file',
   'video',
   'screenshot',
-  ...STORED_MEMBERS.map((name) => `"${name}"`),
-]
+  '"previous',
+  '"conversation"',
+  '"prompt"',
+] as const
 
 export const RESPONSES: ProtocolEndpoint = {
   endpoint: 'responses',
