@@ -41,7 +41,7 @@ describe('responses envelopes', () => {
     '{"model":"m","input":[{"type":"unheard_of"}],"tools":[{"type":"tool_search"}]}',
     '{"model":"m","previous_response_id":"resp_1"}',
     '{"model":"m","prompt":{"id":"pmpt_1"}}',
-    '{"model":"m","conversation":"conv_1","store":true,"include":["x"],"background":true}',
+    '{"model":"m","conversation":"conv_1","store":true,"include":["x"],"background":false}',
   ])('take %s, whose meaning is the provider’s to judge', (text) => {
     expect(read(text).model).toBe('m')
   })
@@ -57,6 +57,7 @@ describe('responses envelopes', () => {
     ['{"model":"m","input":"a","input":"b"}', 'malformed_json', undefined],
     ['{"model":"m","input":"a","max_output_tokens":0}', 'invalid_request', 'max_output_tokens'],
     ['{"model":"m","input":"a","stream":1}', 'invalid_request', 'stream'],
+    ['{"model":"m","input":"a","background":true}', 'invalid_request', 'background'],
   ])('refuse %s', (text, code, param) => {
     expect(refusal(() => read(text))).toEqual([code, param])
   })

@@ -21,6 +21,8 @@ import { readUsage } from './usage.ts'
 const QUOTE = 0x22
 const OPEN_ARRAY = 0x5b
 const OUTPUT_CAP = 'max_output_tokens'
+/** Its usage comes later, by a path that is not served: nobody could count it. */
+const UNBILLABLE = 'is not available in this version; the answer must come in the same call.'
 /** What stands in a body that holds media, or names input that only the provider has. No `_`, which could be escaped. */
 const UNBOUNDED = [
   'image',
@@ -59,6 +61,7 @@ function readEnvelope(bytes: Buffer, maxDepth: number): Envelope {
   const body = readJsonBody(bytes, maxDepth, null)
   const { model, span } = readModel(body)
   checkInput(body)
+  if (readFlag(body, 'background')) throw invalidField('background', UNBILLABLE)
   const cap = readOutputCap(body, [OUTPUT_CAP])
   return {
     model,
