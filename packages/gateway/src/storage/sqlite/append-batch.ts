@@ -1,38 +1,9 @@
 import { isRecord } from '../../lib/is-record.ts'
 import type { Engine } from './engine.ts'
-import type { AppendBatch, SqlValue } from './messages.ts'
-import type { RecordRow } from './tables.ts'
+import type { AppendBatch } from './messages.ts'
+import { RECORD_COLUMNS } from '../record-columns.ts'
 
-type ColumnReader = (record: Record<string, unknown>, usage: Record<string, unknown>) => SqlValue
-
-/**
- * Every column of `records`, from the record's JSON. Values of a wrong type become null, `''` or 0, so that no single
- * record can make the whole batch fail.
- */
-const COLUMNS: { readonly [Name in Exclude<keyof RecordRow, 'body_id'>]: ColumnReader } = {
-  started_at_ms: (record) => integer(record['startedAtMs']) ?? 0,
-  id: (record) => text(record['id']) ?? '',
-  request_id: (record) => text(record['requestId']) ?? '',
-  key_id: (record) => text(record['keyId']),
-  team: (record) => text(record['team']),
-  user: (record) => text(record['user']),
-  project: (record) => text(record['project']),
-  endpoint: (record) => text(record['endpoint']) ?? '',
-  model: (record) => text(record['model']),
-  provider: (record) => text(record['provider']),
-  status: (record) => integer(record['status']) ?? 0,
-  error_class: (record) => text(record['errorClass']),
-  input_tokens: (_, usage) => integer(usage['inputTokens']),
-  output_tokens: (_, usage) => integer(usage['outputTokens']),
-  cache_read_tokens: (_, usage) => integer(usage['cacheReadTokens']),
-  cache_write_5m_tokens: (_, usage) => integer(usage['cacheWrite5mTokens']),
-  cache_write_1h_tokens: (_, usage) => integer(usage['cacheWrite1hTokens']),
-  reasoning_tokens: (_, usage) => integer(usage['reasoningTokens']),
-  cost_nanousd: (record) => integer(record['costNanoUsd']),
-  saved_nanousd: (record) => integer(record['savedNanoUsd']) ?? 0,
-  latency_ms: (record) => integer(record['latencyMs']) ?? 0,
-}
-const READERS = Object.values(COLUMNS)
+const READERS = Object.values(RECORD_COLUMNS)
 
 /**
  * Compiles the ledger's statements. The returned function writes one batch in one transaction and throws, having
@@ -41,7 +12,7 @@ const READERS = Object.values(COLUMNS)
 export function compileAppend(engine: Engine): (batch: AppendBatch) => void {
   const begin = engine.prepare('BEGIN IMMEDIATE')
   const commit = engine.prepare('COMMIT')
-  const names = Object.keys(COLUMNS).join(', ')
+  const names = Object.keys(RECORD_COLUMNS).join(', ')
   const marks = READERS.map(() => '?').join(', ')
   const insertBody = engine.prepare('INSERT INTO record_bodies (body) VALUES (?)')
   const insertRow = engine.prepare(
@@ -74,12 +45,4 @@ export function compileAppend(engine: Engine): (batch: AppendBatch) => void {
       throw thrown
     }
   }
-}
-
-function text(value: unknown): string | null {
-  return typeof value === 'string' ? value : null
-}
-
-function integer(value: unknown): number | null {
-  return typeof value === 'number' && Number.isFinite(value) ? Math.round(value) : null
 }

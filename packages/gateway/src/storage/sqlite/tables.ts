@@ -1,3 +1,5 @@
+import type { RecordColumns } from '../record-columns.ts'
+
 /** Rows as SQLite holds them. Times: integer ms since 1970. Money: integer nano-US-dollars. Booleans: 0 or 1. */
 export type Tables = {
   keys: KeyRow
@@ -40,28 +42,5 @@ export type PolicyRow = {
   updated_at_ms: number
 }
 
-/** What records are filtered, sorted and added up by. The whole record is the JSON in `record_bodies`. */
-export type RecordRow = {
-  started_at_ms: number
-  id: string
-  request_id: string
-  key_id: string | null
-  team: string | null
-  user: string | null
-  project: string | null
-  endpoint: string
-  model: string | null
-  provider: string | null
-  status: number
-  error_class: string | null
-  input_tokens: number | null
-  output_tokens: number | null
-  cache_read_tokens: number | null
-  cache_write_5m_tokens: number | null
-  cache_write_1h_tokens: number | null
-  reasoning_tokens: number | null
-  cost_nanousd: number | null
-  saved_nanousd: number
-  latency_ms: number
-  body_id: number
-}
+/** The whole record is the JSON in `record_bodies`. */
+export type RecordRow = RecordColumns & { body_id: number }
