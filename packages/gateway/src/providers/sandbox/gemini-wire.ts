@@ -1,5 +1,5 @@
 import type { Block } from './answer.ts'
-import { REASONING_STATE } from './reasoning-state.ts'
+import { REASONING_STATES } from './reasoning-state.ts'
 import type { Frame, Turn, TurnUsage } from './turn.ts'
 
 type Part = Readonly<Record<string, unknown>>
@@ -62,7 +62,7 @@ function callPart(turn: Turn, block: Block, at: number): Part {
   const signed = turn.blocks[at - 1]?.kind === 'reasoning'
   return {
     functionCall: { name, args },
-    ...(signed ? { thoughtSignature: REASONING_STATE } : {}),
+    ...(signed ? { thoughtSignature: REASONING_STATES.gemini } : {}),
   }
 }
 

@@ -1,6 +1,8 @@
 import type { Block } from './answer.ts'
-import { REASONING_STATE } from './reasoning-state.ts'
+import { REASONING_STATES } from './reasoning-state.ts'
 import type { Frame, Turn, TurnUsage } from './turn.ts'
+
+const SIGNATURE = REASONING_STATES['anthropic-messages']
 
 /**
  * Answers in Anthropic's Messages shape.
@@ -73,7 +75,7 @@ function* blockFrames(block: Block, index: number): Generator<Frame> {
     yield { text: `${head}${JSON.stringify(piece)}}}\n\n`, tokens: 1 }
   }
   if (block.kind === 'reasoning') {
-    const delta = { type: 'signature_delta', signature: REASONING_STATE }
+    const delta = { type: 'signature_delta', signature: SIGNATURE }
     yield event('content_block_delta', { type: 'content_block_delta', index, delta })
   }
   yield event('content_block_stop', { type: 'content_block_stop', index })
@@ -99,7 +101,7 @@ function wholeBlock(block: Block): Record<string, unknown> {
   }
   return block.kind === 'text'
     ? { type: 'text', text }
-    : { type: 'thinking', thinking: text, signature: REASONING_STATE }
+    : { type: 'thinking', thinking: text, signature: SIGNATURE }
 }
 
 function stopReason(turn: Turn): string {

@@ -104,7 +104,7 @@ function checkProof(draft: Draft, content: Members, at: string): void {
   const first = readRecords(content, 'parts')
     .map(camelMembers)
     .find((part) => part['functionCall'] !== undefined)
-  if (first !== undefined && !isProof(first['thoughtSignature'])) {
+  if (first !== undefined && !isProof('gemini', first['thoughtSignature'])) {
     draft.unprovenCall ??= `${at}.parts`
   }
 }

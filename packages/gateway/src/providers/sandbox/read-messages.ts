@@ -112,7 +112,15 @@ const BLOCKS: ReadonlyMap<string, BlockReader> = new Map<string, BlockReader>([
       readContent(draft, block['content'], `${at}.content`)
     },
   ],
-  ['thinking', (draft, block) => void draft.texts.push(textOr(block['thinking'], ''))],
+  [
+    'thinking',
+    (draft, block, at) => {
+      if (!isProof('anthropic-messages', block['signature'])) {
+        throw new BadAsk(`${at}: Invalid \`signature\` in \`thinking\` block`)
+      }
+      draft.texts.push(textOr(block['thinking'], ''))
+    },
+  ],
 ])
 
 function readBlock(draft: Draft, block: Record<string, unknown>, at: string): void {
@@ -138,7 +146,10 @@ function unprovenCall(
   if (last !== messages.length - 2 || !Array.isArray(content)) return null
   const [first] = content
   if (!content.some((block) => isRecord(block) && block['type'] === 'tool_use')) return null
-  const proven = isRecord(first) && first['type'] === 'thinking' && isProof(first['signature'])
+  const proven =
+    isRecord(first) &&
+    first['type'] === 'thinking' &&
+    isProof('anthropic-messages', first['signature'])
   return proven ? null : `messages.${last}.content.0`
 }
 

@@ -142,7 +142,7 @@ function readOutput(draft: Draft, item: Item, at: string): void {
 
 function readReasoning(draft: Draft, item: Item, at: string): void {
   const state = item['encrypted_content']
-  if (state !== undefined && state !== null && !isProof(state)) {
+  if (state !== undefined && state !== null && !isProof('openai-responses', state)) {
     throw new BadAsk('The encrypted content could not be verified.', `${at}.encrypted_content`)
   }
   for (const part of readRecords(item, 'summary')) draft.texts.push(textOr(part['text'], ''))

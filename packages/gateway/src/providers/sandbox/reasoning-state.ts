@@ -1,5 +1,13 @@
-/** The sandbox's proof of its own thinking, in each protocol's place for it. */
-export const REASONING_STATE = 'c2FuZGJveC1zaWduYXR1cmU='
+import type { SandboxProtocol } from './ask.ts'
+
+type Proving = Exclude<SandboxProtocol, 'openai-chat'>
+
+/** The sandbox's proof of its own thinking. Another protocol's is as foreign as another vendor's. */
+export const REASONING_STATES: Readonly<Record<Proving, string>> = {
+  'openai-responses': 'c2FuZGJveC1lbmNyeXB0ZWQtcmVhc29uaW5n',
+  'anthropic-messages': 'c2FuZGJveC1zaWduYXR1cmU=',
+  gemini: 'c2FuZGJveC10aG91Z2h0LXNpZ25hdHVyZQ==',
+}
 
 /**
  * What Gemini takes instead, for calls that another model made.
@@ -10,6 +18,6 @@ const STAND_INS: ReadonlySet<unknown> = new Set([
   'context_engineering_is_the_way_to_go',
 ])
 
-export function isProof(value: unknown): boolean {
-  return value === REASONING_STATE || STAND_INS.has(value)
+export function isProof(protocol: Proving, value: unknown): boolean {
+  return value === REASONING_STATES[protocol] || (protocol === 'gemini' && STAND_INS.has(value))
 }

@@ -1,5 +1,5 @@
 import type { Block } from './answer.ts'
-import { REASONING_STATE } from './reasoning-state.ts'
+import { REASONING_STATES } from './reasoning-state.ts'
 import type { Frame, Turn, TurnUsage } from './turn.ts'
 
 /**
@@ -89,7 +89,7 @@ function wholeItem({ at, block, turn }: Place): Item {
       id: `rs_${suffix}`,
       type: 'reasoning',
       summary: showsReasoning ? [{ type: 'summary_text', text }] : [],
-      ...(tellsState ? { encrypted_content: REASONING_STATE } : {}),
+      ...(tellsState ? { encrypted_content: REASONING_STATES['openai-responses'] } : {}),
     }
   }
   const status = turn.finish === 'length' ? 'incomplete' : 'completed'
