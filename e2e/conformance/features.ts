@@ -66,6 +66,7 @@ export const FEATURES: readonly Feature[] = [
   { name: 'forced', label: 'forced tool', run: forced },
   { name: 'schema', label: 'JSON schema', run: schema },
   { name: 'reasoning', label: 'reasoning', run: reasoning },
+  { name: 'moves', label: 'another provider midway', run: moves },
   { name: 'stop', label: 'stop sequence', run: stop },
   { name: 'usage', label: 'usage', run: usage },
   { name: '401', label: 'error 401', run: unknownKey },
@@ -190,6 +191,17 @@ async function reasoning(stage: Stage): Promise<void> {
     checkEqual(answer.thinking, told ? THOUGHT : '', 'thinking')
     checkCalls(answer, [['weather', { city: 'Oslo' }]])
     await finish(stage, session, answer.calls)
+  }
+}
+
+/** A tool's result goes to another provider than its call came from: it gets no proof that is not its own. */
+async function moves(stage: Stage): Promise<void> {
+  const setup = { model: 'reasoning-8+scripted', tools: [WEATHER], think: true }
+  for (const { arrive, place } of await stage.arrivals()) {
+    const session = open({ ...stage, place }, setup)
+    const { calls } = await ask(session, ONE_CALL)
+    await arrive()
+    await finish(stage, session, calls)
   }
 }
 

@@ -16,6 +16,8 @@ export type Stage = {
   readonly strayPlace: Place
   /** A key whose limit of requests is used up. */
   readonly spentPlace: () => Promise<Place>
+  /** Keys that begin on each of the other routes, and then come to this one. */
+  readonly arrivals: () => Promise<readonly Arrival[]>
   readonly log: Log
   /** False: the matrix says why nothing of it is seen. */
   readonly told: (feature: string) => boolean
@@ -23,6 +25,8 @@ export type Stage = {
   readonly upstreamBody: () => Promise<unknown>
   readonly billLine: () => Promise<BillLine>
 }
+
+export type Arrival = { readonly place: Place; readonly arrive: () => Promise<void> }
 
 /** One gateway and one sandbox, with a key for each route. */
 export type World = {
@@ -73,6 +77,18 @@ export async function startWorld(): Promise<World> {
           await client.open(spent, { ...PLAIN, model: 'words-3' }).say(HELLO)
           return spent
         },
+        arrivals: () =>
+          Promise.all(
+            ROUTES.filter((other) => other !== route).map(async (other) => {
+              const policy = { default_provider: other.name }
+              const { id, key } = await admin.createKey({ policy })
+              const moved = { policy: { default_provider: route.name } }
+              return {
+                place: { url, key },
+                arrive: async () => void (await admin.send('PATCH', `/keys/${id}`, moved)),
+              }
+            }),
+          ),
         async upstreamBody() {
           const id = await latest()
           const requests = await sandbox.requests()
