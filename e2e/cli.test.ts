@@ -237,6 +237,17 @@ describe('with a running server', () => {
       items: [{ provider: 'sandbox', ok: true }],
     })
     expect((await tollgate(workspace, ['provider', 'test', 'nope'])).code).toBe(1)
+    expect(await tollgateJson(workspace, ['provider', 'discover', 'sandbox'])).toMatchObject({
+      ok: true,
+      items: expect.arrayContaining([
+        expect.objectContaining({ name: 'sandbox/sandbox-mini', known: true }),
+      ]),
+    })
+    const yaml = await tollgate(workspace, ['provider', 'discover', 'sandbox', '--yaml'])
+    expect(yaml.out).toContain(
+      '"sandbox/echo": { targets: [{ provider: "sandbox", model: "echo" }] }',
+    )
+    expect((await tollgate(workspace, ['provider', 'discover', 'nope'])).code).toBe(1)
   })
 
   it('is found through TOLLGATE_ADMIN_URL from anywhere', async () => {

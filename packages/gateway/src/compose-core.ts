@@ -206,7 +206,7 @@ function alertData({ limit, value, fraction, used, amount }: LimitAlert): Record
 
 type CoreControl = Omit<
   Control,
-  'serving' | 'reload' | 'stats' | 'metrics' | 'readiness' | 'testProvider'
+  'serving' | 'reload' | 'stats' | 'metrics' | 'readiness' | 'testProvider' | 'discoverModels'
 >
 
 /** What the admin API works on, as far as it is the same with and without a server. */

@@ -3,7 +3,8 @@ import { composeCore, controlOf } from './compose-core.ts'
 import { loadConfig, type LoadOptions } from './config/load-config.ts'
 import { createAdminApp } from './control-plane/admin-app.ts'
 import type { Control } from './control-plane/control.ts'
-import { probeProvider } from './data-plane/upstream/probe-provider.ts'
+import { discoverModels, probeProvider } from './data-plane/upstream/probe-provider.ts'
+import { PROTOCOLS } from './registry.ts'
 import { UpstreamPools } from './data-plane/upstream/pools.ts'
 import { Watchdog } from './data-plane/upstream/watchdog.ts'
 import { SYSTEM_CLOCK } from './lib/clock.ts'
@@ -34,7 +35,7 @@ async function openWith(
 ): Promise<OfflineAdmin> {
   const core = await composeCore({ load, loaded, facts: [], onKeyProblem: () => {} })
   const stats = createStats({ clock: SYSTEM_CLOCK })
-  const tools = { pools: new UpstreamPools(), watchdog: new Watchdog() }
+  const tools = { pools: new UpstreamPools(), watchdog: new Watchdog(), protocols: PROTOCOLS }
   const control: Control = {
     ...controlOf(core),
     serving: false,
@@ -43,6 +44,7 @@ async function openWith(
     metrics: async () => ({ contentType: 'text/plain', text: '' }),
     readiness: () => ({}),
     testProvider: (name) => probeProvider(core.plan(), name, tools),
+    discoverModels: (name) => discoverModels(core.plan(), name, tools),
   }
   const app = createAdminApp(control, { allowedHosts: null })
   return {

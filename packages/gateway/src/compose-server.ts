@@ -11,7 +11,7 @@ import type { Control } from './control-plane/control.ts'
 import { inTurn } from './control-plane/in-turn.ts'
 import { createListener } from './data-plane/http/listener.ts'
 import type { DataPlane } from './data-plane/pipeline/data-plane.ts'
-import { probeProvider } from './data-plane/upstream/probe-provider.ts'
+import { discoverModels, probeProvider } from './data-plane/upstream/probe-provider.ts'
 import { UpstreamPools } from './data-plane/upstream/pools.ts'
 import { Watchdog } from './data-plane/upstream/watchdog.ts'
 import { drainable } from './drain-server.ts'
@@ -196,6 +196,7 @@ function composeControl(core: Core, { dataPlane, stats, metrics, log }: DataPlan
     metrics: async () => ({ contentType: metrics.contentType, text: await metrics.render() }),
     readiness: dataPlane.readiness,
     testProvider: (name) => probeProvider(core.plan(), name, dataPlane),
+    discoverModels: (name) => discoverModels(core.plan(), name, dataPlane),
   }
 }
 

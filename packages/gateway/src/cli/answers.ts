@@ -9,6 +9,7 @@ import type {
   LimitView,
   ModelView,
   PolicyView,
+  ProviderModelsView,
   ProviderTestView,
   ProviderView,
   ReloadView,
@@ -32,6 +33,11 @@ export const isPolicy: Guard<PolicyView> = shaped<PolicyView>('name', 'owner', '
 export const isDeleted: Guard<DeletedView> = shaped<DeletedView>('deleted')
 export const isProvider: Guard<ProviderView> = shaped<ProviderView>('name', 'protocols', 'base_url')
 export const isProviderTest: Guard<ProviderTestView> = shaped<ProviderTestView>('provider', 'ok')
+export const isProviderModels: Guard<ProviderModelsView> = shaped<ProviderModelsView>(
+  'provider',
+  'ok',
+  'items',
+)
 export const isModel: Guard<ModelView> = shaped<ModelView>('name', 'targets', 'priced')
 export const isLimit: Guard<LimitView> = shaped<LimitView>('id', 'scope', 'value', 'used', 'amount')
 export const isLimitChange: Guard<LimitChange> = shaped<LimitChange>('id', 'changed', 'items')

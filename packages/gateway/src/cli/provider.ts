@@ -7,6 +7,7 @@ import { CliError } from './cli-error.ts'
 import { withAdmin } from './connect-admin.ts'
 import { examples, printJson, withJson, withPlace } from './flags.ts'
 import { loadOptions, type PlaceFlags } from './load-options.ts'
+import { discover, type DiscoverFlags } from './discover.ts'
 import { listModels } from './model.ts'
 import { plainText } from './plain-text.ts'
 import { table } from './table.ts'
@@ -15,10 +16,20 @@ type Flags = PlaceFlags & { readonly json?: boolean }
 
 export function providerCommand(deps: CliDeps): Command {
   const command = new Command('provider').description('providers that are configured')
-  for (const part of [listCommand(deps), testCommand(deps), modelsCommand(deps)]) {
+  for (const part of [
+    listCommand(deps),
+    testCommand(deps),
+    discoverCommand(deps),
+    modelsCommand(deps),
+  ]) {
     command.addCommand(part)
   }
-  return examples(command, ['provider list', 'provider test openai', 'provider models sandbox'])
+  return examples(command, [
+    'provider list',
+    'provider test openai',
+    'provider discover openai',
+    'provider models sandbox',
+  ])
 }
 
 function listCommand(deps: CliDeps): Command {
@@ -79,6 +90,15 @@ function testOne(client: AdminClient, name: string): Promise<ProviderTestView> {
 function testLine({ provider, ok, latency_ms: latencyMs, problem }: ProviderTestView): string {
   const state = ok ? '[ok]  ' : '[FAIL]'
   return `${state} ${plainText(provider)}  ${latencyMs} ms${problem === null ? '' : `  ${plainText(problem)}`}\n`
+}
+
+function discoverCommand(deps: CliDeps): Command {
+  const command = new Command('discover')
+    .description('ask a provider which models it has, and say what is known of each')
+    .argument('<name>', 'provider')
+    .option('--yaml', 'print entries for `models:` of the configuration, to be put there by hand')
+    .action((name: string, flags: DiscoverFlags) => discover(deps, name, flags))
+  return withPlace(withJson(command))
 }
 
 function modelsCommand(deps: CliDeps): Command {

@@ -191,8 +191,18 @@ export type Protocol = {
   /** `GET /v1/models` and `/v1/models/{id}` in this protocol's shape. */
   renderModels(models: readonly ModelListing[]): string
   renderModel(model: ModelListing): string
+  /** How a provider is asked for the models that it has; absent: this protocol has no list of them. */
+  readonly modelList?: ModelList
   /** Upstream response header that names the upstream's request id. */
   readonly requestIdHeader: string
+}
+
+export type ModelList = {
+  readonly path: string
+  /** Of the first page: `?limit=1000`, or empty. */
+  readonly query: string
+  /** Null when the body is no such list. `next`: the query of the next page; null after the last one. */
+  read(body: Buffer): { readonly ids: readonly string[]; readonly next: string | null } | null
 }
 
 export type ModelListing = {

@@ -170,6 +170,22 @@ export type ProviderTestView = {
   readonly problem: string | null
 }
 
+/** What a provider lists, and what the gateway knows of it. */
+export type ProviderModelsView = ProviderTestView & {
+  readonly items: readonly DiscoveredModelView[]
+}
+
+/** `name`: what clients may ask for. `known`: the catalogue has it. `declared`: a model of the configuration has this target. */
+export type DiscoveredModelView = {
+  readonly model: string
+  readonly name: string
+  readonly known: boolean
+  readonly declared: boolean
+  readonly price: PriceView | null
+  readonly context: number | null
+  readonly max_output: number | null
+}
+
 /** US dollars per million tokens. `reasoning` null: billed as output. */
 export type RatesView = {
   readonly input: number

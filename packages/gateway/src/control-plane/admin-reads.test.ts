@@ -160,7 +160,7 @@ describe('what is configured', () => {
         auth: 'bearer',
         credential: 'env:ACME_KEY',
         credential_missing: false,
-        timeouts: { connect: '5s', first_byte: '5m', idle: '2m', total: '10m' },
+        timeouts: { connect: '5s', first_byte: '5m', idle: '5m', total: '10m' },
       },
       { name: 'local', credential: null, credential_missing: false, allow_private: true },
       { name: 'regional', auth: 'none', credential: null },
@@ -179,6 +179,17 @@ describe('what is configured', () => {
       problem: 'the provider refused the credential',
     })
     expect((await call('POST', '/providers/nope/test')).status).toBe(404)
+  })
+
+  it('discovers what a provider lists', async () => {
+    const answer = await call('POST', '/providers/local/discover')
+    expect(answer.body).toMatchObject({ provider: 'local', ok: true, status: 200, problem: null })
+    expect(itemsOf(answer)).toMatchObject([
+      { model: 'l-1', name: 'local/l-1', declared: true, known: false, price: null },
+      { model: 'new/one', name: 'local/new/one', declared: false, context: null, max_output: null },
+      { model: 'own', declared: true, known: true, price: { input: 1.5 }, context: 4096 },
+    ])
+    expect((await call('POST', '/providers/nope/discover')).status).toBe(404)
   })
 
   it('lists models: the declared ones first, with prices per million tokens', async () => {

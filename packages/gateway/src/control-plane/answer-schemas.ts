@@ -13,6 +13,7 @@ import type {
   ModelView,
   Page,
   PolicyView,
+  ProviderModelsView,
   ProviderTestView,
   ProviderView,
   ReloadView,
@@ -134,15 +135,17 @@ export const providerSchema: z.ZodType<ProviderView> = named(
   }),
 )
 
+const providerTestFields = {
+  provider: text,
+  ok: z.boolean(),
+  status: maybeNumber,
+  latency_ms: z.number(),
+  problem: maybeText,
+}
+
 export const providerTestSchema: z.ZodType<ProviderTestView> = named(
   'ProviderTest',
-  z.strictObject({
-    provider: text,
-    ok: z.boolean(),
-    status: maybeNumber,
-    latency_ms: z.number(),
-    problem: maybeText,
-  }),
+  z.strictObject(providerTestFields),
 )
 
 const rates = {
@@ -157,6 +160,24 @@ const price = z.strictObject({
   ...rates,
   tiers: z.array(z.strictObject({ ...rates, above_input_tokens: count })),
 })
+
+export const providerModelsSchema: z.ZodType<ProviderModelsView> = named(
+  'ProviderModels',
+  z.strictObject({
+    ...providerTestFields,
+    items: z.array(
+      z.strictObject({
+        model: text,
+        name: text,
+        known: z.boolean(),
+        declared: z.boolean(),
+        price: price.nullable(),
+        context: maybeNumber,
+        max_output: maybeNumber,
+      }),
+    ),
+  }),
+)
 
 export const modelSchema: z.ZodType<ModelView> = named(
   'Model',

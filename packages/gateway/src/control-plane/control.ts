@@ -39,6 +39,10 @@ export type Control = {
   readonly readiness: () => Readonly<Record<string, string | null>>
   /** Calls a provider's model list with its credential. Never throws. */
   readonly testProvider: (name: string) => Promise<ProviderTest>
+  /** Its ids, or what went wrong. Never throws. */
+  readonly discoverModels: (
+    name: string,
+  ) => Promise<ProviderTest & { readonly models: readonly string[] }>
 }
 
 type ProviderTest = {

@@ -1,10 +1,16 @@
 import type { ProviderPlan } from '../plan/gateway-plan.ts'
-import type { ProviderView } from './admin-api.ts'
+import type { DiscoveredModelView, ProviderView } from './admin-api.ts'
 import { AdminError } from './admin-error.ts'
 import { jsonRoute, NO_BODY, NO_QUERY, type AdminRoute } from './admin-route.ts'
-import { pageOfSchema, providerSchema, providerTestSchema } from './answer-schemas.ts'
+import {
+  pageOfSchema,
+  providerModelsSchema,
+  providerSchema,
+  providerTestSchema,
+} from './answer-schemas.ts'
 import type { Control } from './control.ts'
 import { pageOf, sortedBy } from './list-page.ts'
+import { priceView } from './price-view.ts'
 import { pageQuery } from './request-schemas.ts'
 import { durationText } from './written-times.ts'
 
@@ -29,15 +35,50 @@ export const PROVIDER_ROUTES: readonly AdminRoute[] = [
     body: NO_BODY,
     answer: providerTestSchema,
     async handle({ control, param }) {
-      const name = param('name')
-      if (!control.plan().providers.has(name)) {
-        throw new AdminError('not_found', 'No provider of this name is configured.')
-      }
+      const { name } = findProvider(control, param('name'))
       const { latencyMs, ...test } = await control.testProvider(name)
       return { ...test, latency_ms: latencyMs }
     },
   }),
+  jsonRoute({
+    method: 'POST',
+    path: '/providers/{name}/discover',
+    summary: 'Ask a provider for its model list, and say what is known of each; changes nothing',
+    query: NO_QUERY,
+    body: NO_BODY,
+    answer: providerModelsSchema,
+    async handle({ control, param }) {
+      const provider = findProvider(control, param('name'))
+      const { latencyMs, models, ...test } = await control.discoverModels(provider.name)
+      const items = models.toSorted().map((model) => discovered(control, provider, model))
+      return { ...test, latency_ms: latencyMs, items }
+    },
+  }),
 ]
+
+function findProvider(control: Control, name: string): ProviderPlan {
+  const provider = control.plan().providers.get(name)
+  if (provider !== undefined) return provider
+  throw new AdminError('not_found', 'No provider of this name is configured.')
+}
+
+function discovered(control: Control, provider: ProviderPlan, model: string): DiscoveredModelView {
+  const { models, onDemand } = control.plan()
+  const bare = onDemand.target(provider, model)
+  const declared = [...models.values()]
+    .flatMap(({ targets }) => targets)
+    .find(({ id }) => id === bare.id)
+  const { id, price, contextTokens, maxOutputAssumed, maxOutputTokens } = declared ?? bare
+  return {
+    model,
+    name: id,
+    known: price !== null || contextTokens !== null || !maxOutputAssumed,
+    declared: declared !== undefined,
+    price: price === null ? null : priceView(price),
+    context: contextTokens,
+    max_output: maxOutputAssumed ? null : maxOutputTokens,
+  }
+}
 
 function view(control: Control, plan: ProviderPlan): ProviderView {
   return {

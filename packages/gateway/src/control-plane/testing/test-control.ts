@@ -107,6 +107,14 @@ export async function testControl(
       latencyMs: 12.5,
       problem: 'the provider refused the credential',
     }),
+    discoverModels: async (name) => ({
+      provider: name,
+      ok: true,
+      status: 200,
+      latencyMs: 12.5,
+      problem: null,
+      models: ['l-1', 'own', 'new/one'],
+    }),
     ...changes,
   }
   return {

@@ -1,9 +1,6 @@
 import { toGatewayError } from '../../errors/gateway-error.ts'
 import type { GatewayPlan } from '../../plan/gateway-plan.ts'
-import { upstreamPath } from '../../plan/upstream-path.ts'
-import { withAccessToken } from './access-tokens.ts'
-import { signed } from './sign-request.ts'
-import { type CallTools, collectBody, UpstreamCall } from './upstream-call.ts'
+import { askForModels, type ListTools } from './ask-for-models.ts'
 
 export type Probe = {
   readonly provider: string
@@ -13,22 +10,50 @@ export type Probe = {
   readonly problem: string | null
 }
 
-const MAX_LIST_BYTES = 8 * 1024 * 1024
-const MODELS = { endpoint: 'models', path: '/v1/models', query: '' } as const
+/** `models`: ids as the provider lists them; empty when it could not be asked. */
+export type Discovery = Probe & { readonly models: readonly string[] }
 
 /** Asks a provider for its models with the configured credential: the cheapest call that proves both. Never throws. */
 export async function probeProvider(
   plan: GatewayPlan,
   name: string,
-  tools: CallTools,
+  tools: ListTools,
 ): Promise<Probe> {
+  const { models: _, ...probe } = await ask(plan, name, tools, describe)
+  return probe
+}
+
+/** The same, for what the provider lists. Never throws. */
+export function discoverModels(
+  plan: GatewayPlan,
+  name: string,
+  tools: ListTools,
+): Promise<Discovery> {
+  return ask(plan, name, tools, (status, models) => {
+    return describe(status) ?? (models === null ? 'the provider answered with no list' : null)
+  })
+}
+
+type Describe = (status: number, models: readonly string[] | null) => string | null
+
+async function ask(
+  plan: GatewayPlan,
+  name: string,
+  tools: ListTools,
+  rule: Describe,
+): Promise<Discovery> {
   const startedMs = performance.now()
-  const result = (status: number | null, problem: string | null): Probe => ({
+  const result = (
+    status: number | null,
+    problem: string | null,
+    models: readonly string[] = [],
+  ): Discovery => ({
     provider: name,
     ok: problem === null,
     status,
     latencyMs: Math.round(performance.now() - startedMs),
     problem,
+    models,
   })
   const provider = plan.providers.get(name)
   if (provider === undefined) return result(null, 'no provider with this name is configured')
@@ -36,13 +61,8 @@ export async function probeProvider(
     return result(null, `the credential ${provider.credentialMissing} is missing`)
   }
   try {
-    const headers = Object.entries(provider.headers).flat()
-    const path = upstreamPath(provider, MODELS, '')
-    const request = signed(provider, { method: 'GET', path, headers, body: null })
-    const call = new UpstreamCall(provider, await withAccessToken(provider, request, tools), tools)
-    await call.head
-    await collectBody(call, MAX_LIST_BYTES)
-    return result(call.status, describe(call.status))
+    const { status, models } = await askForModels(provider, tools)
+    return result(status, rule(status, models), models ?? [])
   } catch (thrown) {
     return result(null, toGatewayError(thrown).message)
   }

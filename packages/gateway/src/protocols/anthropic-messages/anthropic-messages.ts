@@ -2,6 +2,7 @@ import type { ModelListing, Protocol } from '../../contracts/protocol.ts'
 import { MESSAGES_DIALECT } from './dialect.ts'
 import { renderError, renderStreamError } from './error.ts'
 import { limitHeaders } from './limit-headers.ts'
+import { MODEL_LIST } from './model-list.ts'
 import { COUNT_TOKENS, MESSAGES } from './messages.ts'
 
 /** Anthropic's Messages, and every vendor that speaks it. */
@@ -17,6 +18,7 @@ export const ANTHROPIC_MESSAGES: Protocol = {
   limitHeaders,
   renderModels,
   renderModel: (model) => JSON.stringify(toModel(model)),
+  modelList: MODEL_LIST,
   requestIdHeader: 'request-id',
 }
 

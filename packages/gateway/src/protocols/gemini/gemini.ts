@@ -2,6 +2,7 @@ import type { Protocol } from '../../contracts/protocol.ts'
 import { GEMINI_DIALECT } from './dialect.ts'
 import { renderError, renderStreamError } from './error.ts'
 import { GEMINI_ENDPOINTS } from './generate.ts'
+import { MODEL_LIST } from './model-list.ts'
 import { renderModel, renderModels } from './models.ts'
 
 /** Google's Gemini API, at Google AI Studio and on Vertex AI. */
@@ -23,5 +24,6 @@ export const GEMINI: Protocol = {
   limitHeaders: () => ({}),
   renderModels,
   renderModel,
+  modelList: MODEL_LIST,
   requestIdHeader: 'x-request-id',
 }

@@ -1,7 +1,7 @@
 import type { Protocol } from '../../contracts/protocol.ts'
 import { renderError } from '../openai-wire/error.ts'
 import { limitHeaders } from '../openai-wire/limit-headers.ts'
-import { FORWARDED_HEADERS, renderModel, renderModels } from '../openai-wire/models.ts'
+import { FORWARDED_HEADERS, MODEL_LIST, renderModel, renderModels } from '../openai-wire/models.ts'
 import { CHAT } from './chat.ts'
 import { COMPLETIONS } from './completions.ts'
 import { CHAT_DIALECT } from './dialect.ts'
@@ -40,5 +40,6 @@ export const OPENAI_CHAT: Protocol = {
   limitHeaders,
   renderModels,
   renderModel,
+  modelList: MODEL_LIST,
   requestIdHeader: 'x-request-id',
 }

@@ -1,4 +1,5 @@
-import type { ModelListing } from '../../contracts/protocol.ts'
+import type { ModelList, ModelListing } from '../../contracts/protocol.ts'
+import { readModelList } from '../read-model-list.ts'
 
 /** Headers that OpenAI's clients send and its providers understand. */
 export const FORWARDED_HEADERS: readonly string[] = [
@@ -9,6 +10,14 @@ export const FORWARDED_HEADERS: readonly string[] = [
   'http-referer',
   'x-title',
 ]
+
+/** One page. Together answers with the bare list. */
+export const MODEL_LIST: ModelList = {
+  path: '/v1/models',
+  query: '',
+  read: (body) =>
+    readModelList(body, { member: 'data', id: (model) => model['id'], next: () => null }),
+}
 
 export function renderModels(models: readonly ModelListing[]): string {
   return JSON.stringify({ object: 'list', data: models.map(toModel) })
