@@ -32,8 +32,11 @@ export type AnswerFacts = {
   readonly failed: boolean
 }
 
-/** What a tap says of one SSE frame. `end`: the protocol's terminal frame, held back until the call is settled. */
-export type FrameVerdict = 'pass' | 'drop' | 'end'
+/**
+ * What a tap says of one SSE frame. `end`: the protocol's terminal frame, held back until the call is settled. `idle`: it
+ * only keeps the connection open, so it is no sign that the answer has begun, or goes on.
+ */
+export type FrameVerdict = 'pass' | 'drop' | 'end' | 'idle'
 
 /** One complete SSE frame inside a chunk: the bytes `[start, end)`, its blank line included. */
 export type SseFrame = {

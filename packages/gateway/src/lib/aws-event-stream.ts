@@ -54,6 +54,11 @@ export class AwsEventSplitter {
     return this.take()
   }
 
+  /** A frame has begun that is not whole yet. */
+  get holdsPart(): boolean {
+    return this.heldBytes > 0
+  }
+
   private take(): Buffer {
     const [first] = this.held
     const bytes = this.held.length === 1 && first !== undefined ? first : Buffer.concat(this.held)

@@ -67,6 +67,11 @@ export class SseFrameSplitter {
     return rest ?? Buffer.alloc(0)
   }
 
+  /** A frame has begun that is not whole yet. */
+  get holdsPart(): boolean {
+    return this.heldBytes > 0
+  }
+
   private emit(chunk: Buffer, start: number, end: number, onFrame: FrameHandler): void {
     if (this.heldBytes === 0) return onFrame(chunk, start, end)
     this.held.push(chunk.subarray(start, end))

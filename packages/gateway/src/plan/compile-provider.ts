@@ -10,11 +10,14 @@ import type { ProviderPlan, Timeouts } from './gateway-plan.ts'
 import { PlanError } from './plan-error.ts'
 import { compileSigning, joinedCredential, regionOf } from './request-signing.ts'
 
-/** Long enough for an answer that is not streamed, whose first byte comes when all of it is written. */
+/**
+ * Long enough for an answer that is not streamed, whose first byte comes when all of it is written, and for thinking of
+ * which a stream shows nothing.
+ */
 const DEFAULT_TIMEOUTS: Required<TimeoutsConfig> = {
   connect: '5s',
   first_byte: '5m',
-  idle: '2m',
+  idle: '5m',
   total: '10m',
 }
 const DEFAULT_DRAIN_CAP = '30s'

@@ -14,7 +14,12 @@ export type TapReport = {
   readonly text: string
 }
 
-const LETTERS: Readonly<Record<FrameVerdict, string>> = { pass: 'p', drop: 'd', end: 'e' }
+const LETTERS: Readonly<Record<FrameVerdict, string>> = {
+  pass: 'p',
+  drop: 'd',
+  end: 'e',
+  idle: 'i',
+}
 
 /** Feeds chunks to a tap as the relay does. Verdicts of frames without an event are left out: splits may move them. */
 export function replay(tap: StreamTap, chunks: readonly Buffer[]): TapReport {

@@ -49,13 +49,15 @@ export async function openStream(
     framing,
     watchdog: ctx.dataPlane.watchdog,
     keepAliveFrame: ctx.protocol.keepAliveFrame,
-    onFirstFrame: () => {
-      ctx.firstByteAtMs = performance.now()
-      ctx.upstreamMs += ctx.firstByteAtMs - ctx.attemptStartedMs
+    onStart: () => {
+      ctx.upstreamMs += performance.now() - ctx.attemptStartedMs
       ctx.status = call.status
       const upstream = translated === null ? call.headers : TRANSLATED_HEAD
       response.writeHead(call.status, [...answerHeaders(ctx, upstream), ...STREAM_HEADERS])
       first.resolve(null)
+    },
+    onFirstEvent: () => {
+      ctx.firstByteAtMs = performance.now()
     },
     onEnd: (end) => {
       first.resolve(end)

@@ -132,7 +132,7 @@ function noteHead(ctx: RequestContext, call: UpstreamCall): void {
 
 function noteAttempt(ctx: RequestContext, errorClass: string | null): void {
   const durationMs = performance.now() - ctx.attemptStartedMs
-  if (ctx.firstByteAtMs === null) ctx.upstreamMs += durationMs
+  if (ctx.relay === null) ctx.upstreamMs += durationMs
   ctx.attempts.push({
     target: known(ctx.target, 'target').id,
     status: ctx.call === null || ctx.call.status === 0 ? null : ctx.call.status,

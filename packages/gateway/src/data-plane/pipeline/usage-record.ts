@@ -85,7 +85,7 @@ function modelsOf({ envelope, target, servedModel }: RequestContext): Models {
 /** A stream's attempt lasts to the stream's end, which is not known when it is noted. */
 function attemptsOf(ctx: RequestContext, nowMs: number): readonly AttemptRecord[] {
   const last = ctx.attempts.at(-1)
-  if (last === undefined || ctx.firstByteAtMs === null) return ctx.attempts
+  if (last === undefined || ctx.relay === null) return ctx.attempts
   const cutClass = ctx.outcome === 'cut' ? errorClass(ctx) : last.errorClass
   const durationMs = roundMs(nowMs - ctx.attemptStartedMs)
   return [...ctx.attempts.slice(0, -1), { ...last, durationMs, errorClass: cutClass }]

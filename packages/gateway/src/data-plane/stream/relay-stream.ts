@@ -11,6 +11,8 @@ import { UNWATCHED, type Watchdog, type Watched } from '../upstream/watchdog.ts'
 
 /** The largest SSE frame that is relayed. */
 const MAX_FRAME_BYTES = 16 * 1024 * 1024
+/** "d" of `data:` and "e" of `event:`. */
+const EVENT_STARTS: ReadonlySet<number> = new Set([0x64, 0x65])
 /** Comments that are held back while the answer's status is still open. */
 const MAX_LEAD_BYTES = 64 * 1024
 /** After its terminal frame an upstream may leave its connection open; nobody waits for that. */
@@ -28,8 +30,10 @@ export type RelayOptions = {
   readonly framing: ProtocolEndpoint['framing']
   readonly watchdog: Watchdog
   readonly keepAliveFrame: string
-  /** Writes the head; called once, when the first event is in. */
-  readonly onFirstFrame: () => void
+  /** Writes the head; called once, when the first event is in, or none came for a while. */
+  readonly onStart: () => void
+  /** Called once, with the first event; keep-alives are none. */
+  readonly onFirstEvent: () => void
   /** Called once, when no more can come from the upstream. The terminal frame is still held back. */
   readonly onEnd: (end: StreamEnd) => void
 }
@@ -38,6 +42,8 @@ export type RelayOptions = {
 type FrameSplitter = {
   push(chunk: Buffer, onFrame: FrameHandler): boolean
   rest(): Buffer
+  /** A frame has begun that is not whole yet. */
+  readonly holdsPart: boolean
 }
 
 /** Bytes without frames: every chunk is one. */
@@ -47,6 +53,7 @@ const WHOLE_CHUNKS: FrameSplitter = {
     return true
   },
   rest: () => Buffer.alloc(0),
+  holdsPart: false,
 }
 
 const SPLITTERS: Readonly<Record<ProtocolEndpoint['framing'], () => FrameSplitter>> = {
@@ -67,6 +74,9 @@ export class StreamRelay implements BodyReader, Watched {
   watchedAt: number = UNWATCHED
   private readonly options: RelayOptions
   private readonly splitter: FrameSplitter
+  private sawEvent = false
+  /** The chunk at hand held more than keep-alives. */
+  private progressed = false
   /** Comments before the first event: no evidence yet that the call succeeds. */
   private readonly lead: Buffer[] = []
   private leadBytes = 0
@@ -91,8 +101,13 @@ export class StreamRelay implements BodyReader, Watched {
     options.watchdog.add(this)
   }
 
-  onChunk(chunk: Buffer): void {
-    if (this.ended) return
+  onChunk(chunk: Buffer): 'progress' | 'idle' {
+    this.progressed = false
+    if (!this.ended) this.cut(chunk)
+    return this.progressed || this.splitter.holdsPart ? 'progress' : 'idle'
+  }
+
+  private cut(chunk: Buffer): void {
     const fits = this.splitter.push(chunk, this.onFrame)
     if (this.ended) return
     this.flushRun()
@@ -123,8 +138,9 @@ export class StreamRelay implements BodyReader, Watched {
     if (this.sawEnd || tap.failed()) return this.onTickAfterEnd(nowMs)
     if (this.discarding || nowMs - this.lastWriteMs < watchdog.silence.keepAliveMs) return
     if (this.options.framing === 'raw') return
-    if (this.started) this.write(Buffer.from(this.options.keepAliveFrame))
-    else if (this.leadBytes > 0) this.start()
+    // The provider has answered, if only with a head: a longer silence would be cut by some proxy on the way.
+    if (!this.started && !this.start()) return
+    this.write(Buffer.from(this.options.keepAliveFrame))
   }
 
   /** The client left, but the upstream is still read for its usage. */
@@ -162,10 +178,11 @@ export class StreamRelay implements BodyReader, Watched {
   }
 
   private pass(verdict: FrameVerdict, bytes: Buffer, start: number, end: number): void {
-    if (!this.started) {
-      if (!this.isEvent(bytes, start, end)) return this.holdLead(bytes.subarray(start, end))
-      if (!this.start()) return
-    }
+    if (verdict !== 'idle' && this.isEvent(bytes, start, end)) {
+      this.progressed = true
+      if (!this.started && !this.start()) return
+      if (!this.sawEvent) this.noteFirstEvent()
+    } else if (!this.started) return this.holdLead(bytes.subarray(start, end))
     if (verdict === 'end') this.sawEnd = true
     const { translated } = this.options
     if (translated !== null) {
@@ -206,13 +223,22 @@ export class StreamRelay implements BodyReader, Watched {
     return new GatewayError('upstream_truncated', problem)
   }
 
+  /** Most frames begin with their data or its name; only what begins otherwise must be read. */
   private isEvent(bytes: Buffer, start: number, end: number): boolean {
-    return this.options.framing !== 'sse' || parseSseFrame(bytes, start, end) !== null
+    if (this.options.framing !== 'sse') return true
+    if (this.sawEvent && EVENT_STARTS.has(bytes[start] ?? 0)) return true
+    return parseSseFrame(bytes, start, end) !== null
   }
 
+  private noteFirstEvent(): void {
+    this.sawEvent = true
+    this.options.onFirstEvent()
+  }
+
+  /** A client of another protocol gets keep-alives of its own. */
   private holdLead(frame: Buffer): void {
-    this.lead.push(frame)
     this.leadBytes += frame.length
+    if (this.options.translated === null) this.lead.push(frame)
     if (this.leadBytes > MAX_LEAD_BYTES) this.start()
   }
 
@@ -224,7 +250,7 @@ export class StreamRelay implements BodyReader, Watched {
       return false
     }
     this.started = true
-    this.options.onFirstFrame()
+    this.options.onStart()
     for (const frame of this.lead) this.write(frame)
     this.lead.length = 0
     return true

@@ -7,7 +7,8 @@ import { UNWATCHED, type Watchdog, type Watched } from './watchdog.ts'
 
 /** Who reads the body. Called synchronously, in order; exactly one of `onEnd` and `onFailure` is last. */
 export type BodyReader = {
-  onChunk(chunk: Buffer): void
+  /** `idle`: nothing but what keeps the connection open. */
+  onChunk(chunk: Buffer): 'progress' | 'idle'
   onEnd(): void
   onFailure(error: GatewayError): void
 }
@@ -26,6 +27,7 @@ export type CallTools = { readonly pools: UpstreamPools; readonly watchdog: Watc
  * One request to an upstream, from dispatch to the last byte.
  *
  * Timeouts: connect (in the pool), first byte, idle between chunks, total. Each ends the call with `upstream_timeout`.
+ * Of a stream the first byte is that of its first event: a head and keep-alives are none, and no progress later.
  * Hot: `onResponseData` runs for every chunk.
  */
 export class UpstreamCall implements Dispatcher.DispatchHandler, Watched {
@@ -39,6 +41,7 @@ export class UpstreamCall implements Dispatcher.DispatchHandler, Watched {
   private readonly watchdog: Watchdog
   private readonly startedMs: number
   private lastByteMs: number
+  private waiting = true
   private controller: Dispatcher.DispatchController | null = null
   private reader: BodyReader | null = null
   private readonly early: Buffer[] = []
@@ -66,7 +69,7 @@ export class UpstreamCall implements Dispatcher.DispatchHandler, Watched {
   /** Hands over what came so far and everything that follows. */
   read(reader: BodyReader): void {
     this.reader = reader
-    for (const chunk of this.early) reader.onChunk(chunk)
+    for (const chunk of this.early) if (reader.onChunk(chunk) === 'progress') this.noteProgress()
     this.early.length = 0
     if (this.outcome === 'ended') reader.onEnd()
     else if (this.outcome !== 'open') reader.onFailure(this.outcome)
@@ -102,16 +105,14 @@ export class UpstreamCall implements Dispatcher.DispatchHandler, Watched {
     this.controller = controller
     this.status = statusCode
     this.headers = headers
-    this.lastByteMs = this.watchdog.nowMs
     this.settleHead?.resolve()
     this.settleHead = null
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.outcome !== 'open') return
-    this.lastByteMs = this.watchdog.nowMs
     if (this.reader === null) this.early.push(chunk)
-    else this.reader.onChunk(chunk)
+    else if (this.reader.onChunk(chunk) === 'progress') this.noteProgress()
   }
 
   onResponseEnd(): void {
@@ -127,8 +128,8 @@ export class UpstreamCall implements Dispatcher.DispatchHandler, Watched {
 
   onTick(nowMs: number): void {
     const { timeouts, name } = this.provider
+    const { waiting } = this
     const silentMs = nowMs - this.lastByteMs
-    const waiting = this.status === 0
     const allowedMs = waiting ? timeouts.firstByteMs : timeouts.idleMs
     const tooLong = nowMs - this.startedMs > timeouts.totalMs
     const paused = this.controller?.paused === true
@@ -137,6 +138,11 @@ export class UpstreamCall implements Dispatcher.DispatchHandler, Watched {
     const problem = tooLong || waiting ? 'did not answer' : 'sent nothing more'
     this.finish(new GatewayError('upstream_timeout', `The provider ${name} ${problem} ${what}.`))
     this.controller?.abort(new Error('timeout'))
+  }
+
+  private noteProgress(): void {
+    this.waiting = false
+    this.lastByteMs = this.watchdog.nowMs
   }
 
   private finish(error: GatewayError): void {
@@ -199,12 +205,15 @@ class Collector implements BodyReader {
     this.promise = promise
   }
 
-  onChunk(chunk: Buffer): void {
+  onChunk(chunk: Buffer): 'progress' {
     this.sizeBytes += chunk.length
-    if (this.sizeBytes <= this.maxBytes) return void this.chunks.push(chunk)
-    const problem = `The provider's answer is larger than ${this.maxBytes} bytes.`
-    this.promise.reject(new GatewayError('upstream_invalid', problem))
-    this.call.abort()
+    if (this.sizeBytes <= this.maxBytes) this.chunks.push(chunk)
+    else {
+      const problem = `The provider's answer is larger than ${this.maxBytes} bytes.`
+      this.promise.reject(new GatewayError('upstream_invalid', problem))
+      this.call.abort()
+    }
+    return 'progress'
   }
 
   onEnd(): void {

@@ -16,7 +16,7 @@ const usage = (outputTokens: number | null, more: Partial<Usage> = {}): Usage =>
 })
 const SAID = 'Hello é漢😀 event: message_stop'
 const WHOLE = { complete: true, failed: false, model: MODEL }
-const TEXT = { ...WHOLE, verdicts: 'pppppppe', usage: usage(15), frames: 2, text: SAID }
+const TEXT = { ...WHOLE, verdicts: 'pipppppe', usage: usage(15), frames: 2, text: SAID }
 
 const STREAMS: readonly (readonly [string, Partial<TapReport>])[] = [
   ['text', TEXT],

@@ -35,6 +35,7 @@ export class MessagesTap implements StreamTap {
       this.kept.add(text)
       return 'pass'
     }
+    if (name === 'ping') return 'idle'
     if (name === 'message_stop') {
       this.stopped = true
       return 'end'

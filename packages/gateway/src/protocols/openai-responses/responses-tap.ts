@@ -20,6 +20,7 @@ const READERS: ReadonlyMap<string, Reader> = new Map<string, Reader>([
   ['response.incomplete', (tap, event) => tap.finish(event)],
   ['response.failed', (tap, event) => tap.finishFailed(event)],
   ['error', (tap) => tap.fail()],
+  ['keepalive', () => 'idle'],
 ])
 
 /** Watches a Responses stream. Evidence of a whole answer is its last event, which holds all of it and the usage. */
