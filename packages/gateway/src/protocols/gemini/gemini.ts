@@ -19,7 +19,8 @@ export const GEMINI: Protocol = {
   forwardedHeaders: ['x-goog-api-client'],
   renderError,
   renderStreamError,
-  keepAliveFrame: ': keep-alive\n\n',
+  /** An empty event. Google's client for Python takes every line that is neither empty nor data for JSON. */
+  keepAliveFrame: '\n\n',
   /** Google states no limits in headers; when to come back stands in the error. */
   limitHeaders: () => ({}),
   renderModels,
