@@ -1,10 +1,3 @@
-import {
-  aiSdkAnthropic,
-  aiSdkCompatible,
-  aiSdkGoogle,
-  aiSdkOpenAi,
-  aiSdkOpenAiChat,
-} from './clients/ai-sdk.ts'
 import { conformance } from './suite.ts'
 
-conformance([aiSdkOpenAi, aiSdkOpenAiChat, aiSdkCompatible, aiSdkAnthropic, aiSdkGoogle])
+conformance('ai-sdk.test.ts')

@@ -1,4 +1,3 @@
-import { anthropicMessages } from './clients/anthropic.ts'
 import { conformance } from './suite.ts'
 
-conformance([anthropicMessages])
+conformance('anthropic.test.ts')

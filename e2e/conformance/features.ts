@@ -1,5 +1,7 @@
+import { REASONING_STATES } from '../../packages/gateway/src/providers/sandbox/reasoning-state.ts'
 import { check, checkEqual, systemIn } from './checks.ts'
 import type { Answer, Call, Session, Setup, ToolOffer } from './client.ts'
+import { givesProofBack, showsThinking } from './reasons.ts'
 import type { Stage } from './stage.ts'
 
 export type Feature = {
@@ -187,10 +189,14 @@ async function reasoning(stage: Stage): Promise<void> {
     const setup = { model: 'reasoning-8+scripted', stream, tools: [WEATHER], think: true }
     const session = open(stage, setup)
     const answer = await ask(session, ONE_CALL)
-    const told = stage.told('reasoning')
-    checkEqual(answer.thinking, told ? THOUGHT : '', 'thinking')
+    const shown = showsThinking(stage.client, stage.route)
+    checkEqual(answer.thinking, shown ? THOUGHT : '', 'thinking')
     checkCalls(answer, [['weather', { city: 'Oslo' }]])
     await finish(stage, session, answer.calls)
+    const { protocol } = stage.route
+    if (protocol === 'openai-chat' || !givesProofBack(stage.client, stage.route)) continue
+    const body = JSON.stringify(await stage.upstreamBody())
+    check(body.includes(REASONING_STATES[protocol]), 'the proof of the thinking did not go back')
   }
 }
 

@@ -1,4 +1,3 @@
-import { googleGenai } from './clients/google-genai.ts'
 import { conformance } from './suite.ts'
 
-conformance([googleGenai])
+conformance('google-genai.test.ts')

@@ -1,4 +1,3 @@
-import { langchainChat, langchainResponses } from './clients/langchain.ts'
 import { conformance } from './suite.ts'
 
-conformance([langchainChat, langchainResponses])
+conformance('langchain.test.ts')

@@ -37,25 +37,41 @@ const NOT_ASKED: Reason = {
 const NOT_SHOWN: Reason = {
   result: 'not shown',
   partly: true,
-  why: 'The client has no member for the text of the thinking; the rest of the cell holds.',
+  why: 'The client has no member for the text of the thinking. The rest of the cell holds.',
 }
 
-/** Whether nothing of the thinking can come, because nobody could ask for it. */
-function hidesThinking(client: Client, route: Route): boolean {
-  return (
-    client.protocol === 'openai-chat' &&
-    (route.protocol === 'openai-responses' || route.protocol === 'gemini')
-  )
+const NOT_GIVEN_BACK: Reason = {
+  result: 'not given back',
+  partly: true,
+  why: 'The client shows the thinking, but does not give its proof (`reasoning_details`) back with a streamed answer. The provider then answers the tool result without thinking, and `x-tollgate-loss` says `messages[].thinking`.',
+}
+
+/** Whether the text of the thinking can come: someone could ask for it, and the client has a place for it. */
+export function showsThinking(client: Client, { protocol }: Route): boolean {
+  const asked = client.protocol !== 'openai-chat' || SHOWN_UNASKED.has(protocol)
+  return asked && !client.notShown.includes('reasoning')
+}
+
+const SHOWN_UNASKED: ReadonlySet<ProtocolId> = new Set(['openai-chat', 'anthropic-messages'])
+
+/** Clients of chat completions keep the ids of calls, in which Gemini's proof travels, and little else. */
+export function givesProofBack(client: Client, { protocol }: Route): boolean {
+  return client.protocol !== 'openai-chat' || protocol === 'gemini'
 }
 
 /** Null: it must work. */
 export function reasonFor(client: Client, route: Route, feature: string): Reason | null {
-  if (client.notShown.includes(feature)) return NOT_SHOWN
-  if (feature === 'reasoning' && hidesThinking(client, route)) return NOT_ASKED
+  if (feature === 'reasoning') return reasoningReason(client, route)
   return (
     CLIENT_LACKS[client.protocol]?.[feature] ??
     (client.protocol === route.protocol ? null : (ROUTE_LACKS[route.protocol]?.[feature] ?? null))
   )
+}
+
+function reasoningReason(client: Client, route: Route): Reason | null {
+  if (client.notShown.includes('reasoning')) return NOT_SHOWN
+  if (!showsThinking(client, route)) return NOT_ASKED
+  return givesProofBack(client, route) || route.protocol === 'openai-chat' ? null : NOT_GIVEN_BACK
 }
 
 export function expectedResult(client: Client, route: Route, feature: string): string {

@@ -8,19 +8,12 @@ export type Route = {
   readonly basePath: string
 }
 
-const ALL: readonly Route[] = [
+export const ROUTES: readonly Route[] = [
   { name: 'chat-only', protocol: 'openai-chat', basePath: '/v1' },
   { name: 'responses-only', protocol: 'openai-responses', basePath: '/v1' },
   { name: 'messages-only', protocol: 'anthropic-messages', basePath: '/v1' },
   { name: 'gemini-only', protocol: 'gemini', basePath: '' },
 ]
-
-const built = new Set(
-  (process.env['CONF_ROUTES'] ?? 'openai-chat,openai-responses,anthropic-messages,gemini').split(
-    ',',
-  ),
-)
-export const ROUTES: readonly Route[] = ALL.filter(({ protocol }) => built.has(protocol))
 
 export function providerOf({ basePath, protocol }: Route, sandbox: SandboxProcess): object {
   return { ...sandbox.provider, protocol: [protocol], base_url: `${sandbox.url}${basePath}` }

@@ -2,7 +2,6 @@ import type { BillLine } from '../../packages/gateway/src/providers/sandbox/bill
 import { type Gateway, startGateway } from '../harness/gateway.ts'
 import { type SandboxProcess, startSandboxProcess } from '../harness/sandbox.ts'
 import type { Client, Place } from './client.ts'
-import { reasonFor } from './reasons.ts'
 import { providerOf, type Route, ROUTES } from './routes.ts'
 import { Log } from './watched-fetch.ts'
 
@@ -19,8 +18,6 @@ export type Stage = {
   /** Keys that begin on each of the other routes, and then come to this one. */
   readonly arrivals: () => Promise<readonly Arrival[]>
   readonly log: Log
-  /** False: the matrix says why nothing of it is seen. */
-  readonly told: (feature: string) => boolean
   /** The body of the latest request at the provider. */
   readonly upstreamBody: () => Promise<unknown>
   readonly billLine: () => Promise<BillLine>
@@ -70,7 +67,6 @@ export async function startWorld(): Promise<World> {
         place: placeOf(route),
         strayPlace,
         log,
-        told: (feature) => reasonFor(client, route, feature) === null,
         async spentPlace() {
           const limits = [{ id: 'spent', scope: 'key', amount: 1, ...HOUR }]
           const spent = await keyFor({ default_provider: route.name, limits })

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { UsageRecordView } from '../../packages/gateway/src/control-plane/admin-api.ts'
 import { closeAll } from '../harness/cleanup.ts'
 import { nothingOpen } from '../harness/nothing-open.ts'
-import type { Client } from './client.ts'
+import { CLIENTS } from './clients.ts'
 import { FEATURES, type Feature } from './features.ts'
 import { expectedResult, reasonFor } from './reasons.ts'
 import { ROUTES } from './routes.ts'
@@ -11,8 +11,9 @@ import { type Stage, startWorld, type World } from './stage.ts'
 import { type Exchange, watched, watchFetch } from './watched-fetch.ts'
 import { checkWire } from './wire/check-wire.ts'
 
-/** The tests of one file: each of these clients, over each route, with each feature. */
-export function conformance(clients: readonly Client[]): void {
+/** The tests of one file: each of its clients, over each route, with each feature. */
+export function conformance(file: string): void {
+  const clients = CLIENTS[file] ?? []
   let world: World
   const seen = new Map<string, Exchange>()
 

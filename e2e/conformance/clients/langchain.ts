@@ -48,7 +48,10 @@ function open(place: Place, setup: Setup, useResponsesApi: boolean): Session {
     ...(stop === null ? {} : { stop: [stop] }),
     ...(useResponsesApi ? { zdrEnabled: true } : {}),
   })
-  const options = optionsOf(setup)
+  const options = {
+    ...optionsOf(setup),
+    ...(think && useResponsesApi ? { include: ['reasoning.encrypted_content' as const] } : {}),
+  }
   const messages: BaseMessage[] = system === null ? [] : [new SystemMessage(system)]
   return {
     async say(said) {

@@ -1,0 +1,4 @@
+import { writeFileSync } from 'node:fs'
+import { conformancePage, PAGE } from './page.ts'
+
+writeFileSync(PAGE, `${conformancePage()}\n`)
