@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { CLIENT_CALLS, type ClientId, frameEnds, ROUTES } from '../../testing/client-calls.ts'
 import {
@@ -44,7 +45,7 @@ const PINGS: readonly (readonly [ClientId, string])[] = [
 let upstream: ScriptedUpstream
 let harness: Harness
 afterEach(async () => {
-  await vi.waitFor(() => expect(leftovers(harness)).toEqual(NOTHING_LEFT), WAIT)
+  await vi.waitFor(() => assert.deepEqual(leftovers(harness), NOTHING_LEFT), WAIT)
   await harness.close()
   await upstream.close()
 })
@@ -66,6 +67,23 @@ async function start(
 function repeat({ socket }: Exchange, text: string): void {
   const timer = setInterval(() => socket.write(chunk(text)), 40)
   socket.on('close', () => clearInterval(timer))
+}
+
+/** A head, and each piece as a chunk of its own. */
+function begin({ socket }: Exchange, pieces: readonly (string | Buffer)[]): void {
+  socket.write(Buffer.concat([Buffer.from(STREAM_HEAD), ...pieces.map(chunk)]))
+}
+
+/** Nothing but keep-alives behind the pieces. */
+function idle(ping: string, pieces: readonly Buffer[] = []): (exchange: Exchange) => void {
+  return (exchange) => {
+    begin(exchange, pieces)
+    repeat(exchange, ping)
+  }
+}
+
+function without(ping: string, text: string): string {
+  return text.split(ping).join('').replaceAll('\n', '')
 }
 
 /** The text of a chunked answer. */
@@ -106,10 +124,8 @@ describe.each(ROUTES)('$client from a provider of $provider', ({ client, provide
     raw.socket.destroy()
     const text = textOf(raw.bytes())
     expect(text).toMatch(end)
-    if (client === provider) {
-      const without = (all: string): string => all.split(ping).join('').replaceAll('\n', '')
-      expect(without(text)).toBe(without(sse.toString('latin1')))
-    }
+    const passed = client === provider ? without(ping, text) : ''
+    expect(passed).toBe(client === provider ? without(ping, sse.toString('latin1')) : '')
     for (const line of text.split('\n')) {
       expect(line).toMatch(client === 'gemini' ? /^(?:data: \{.*\})?$/ : /^(?:[:a-z].*)?$/)
     }
@@ -136,40 +152,33 @@ describe.each(ROUTES)('$client from a provider of $provider', ({ client, provide
 
 describe.each(PINGS)('the keep-alives of a provider of %s: %j', (provider, ping) => {
   const { stream, sse, failure, end } = CLIENT_CALLS[provider]
+  const firstEnd = frameEnds(sse)[0] ?? 0
 
   it('are not its first byte', async () => {
-    const play = (exchange: Exchange): void => {
-      exchange.socket.write(Buffer.concat([Buffer.from(STREAM_HEAD), chunk(ping)]))
-      setTimeout(
-        () => exchange.socket.write(Buffer.concat([chunk(sse), Buffer.from(LAST_CHUNK)])),
-        120,
-      )
-    }
-    await start(provider, play, { timeouts: LONG, silence: NO_PINGS })
-    const answer = await ask(harness, stream)
-    expect(answer.body.toString('latin1')).toBe(ping + sse.toString('latin1'))
+    await start(provider, (exchange) => begin(exchange, [ping]), {
+      timeouts: LONG,
+      silence: NO_PINGS,
+    })
+    const asked = ask(harness, stream)
+    await vi.waitFor(() => expect(upstream.exchanges).toHaveLength(1), WAIT)
+    await new Promise((resolve) => setTimeout(resolve, 120))
+    upstream.exchanges[0]?.socket.write(Buffer.concat([chunk(sse), Buffer.from(LAST_CHUNK)]))
+    expect((await asked).body.toString('latin1')).toBe(ping + sse.toString('latin1'))
     expect(harness.records[0]?.ttftMs).toBeGreaterThanOrEqual(110)
   })
 
   it('leave the status open, and do not put off the limit of the first byte', async () => {
-    const play = (exchange: Exchange): void => {
-      exchange.socket.write(STREAM_HEAD)
-      repeat(exchange, ping)
-    }
-    await start(provider, play, { timeouts: { ...SHORT, idle: '5s' }, silence: NO_PINGS })
+    await start(provider, idle(ping), { timeouts: { ...SHORT, idle: '5s' }, silence: NO_PINGS })
     expect((await ask(harness, stream)).status).toBe(504)
     expect(harness.records[0]).toMatchObject({ errorClass: 'upstream_timeout', ttftMs: null })
   })
 
   it('are no progress', async () => {
-    const play = (exchange: Exchange): void => {
-      const begun = sse.subarray(0, frameEnds(sse)[0])
-      exchange.socket.write(Buffer.concat([Buffer.from(STREAM_HEAD), chunk(begun)]))
-      repeat(exchange, ping)
-    }
-    await start(provider, play, { timeouts: { ...SHORT, first_byte: '5s' }, silence: NO_PINGS })
-    const answer = await ask(harness, stream)
-    const text = answer.body.toString()
+    await start(provider, idle(ping, [sse.subarray(0, firstEnd)]), {
+      timeouts: { ...SHORT, first_byte: '5s' },
+      silence: NO_PINGS,
+    })
+    const text = (await ask(harness, stream)).body.toString()
     expect({ ends: end.test(text), fails: failure.test(text) }).toEqual({
       ends: false,
       fails: true,
@@ -178,21 +187,18 @@ describe.each(PINGS)('the keep-alives of a provider of %s: %j', (provider, ping)
   })
 
   it('reach no client of another protocol as they are', async () => {
-    const client = provider === 'gemini' ? 'openai-chat' : 'gemini'
-    const play = ({ socket }: Exchange): void => {
-      const pieces = [
-        ping,
-        sse.subarray(0, frameEnds(sse)[0]),
-        ping,
-        sse.subarray(frameEnds(sse)[0]),
-      ]
-      socket.write(
-        Buffer.concat([Buffer.from(STREAM_HEAD), ...pieces.map(chunk), Buffer.from(LAST_CHUNK)]),
-      )
-    }
-    await start(provider, play, { timeouts: LONG, silence: NO_PINGS })
-    const text = (await ask(harness, CLIENT_CALLS[client].stream)).body.toString()
-    expect(text).toMatch(CLIENT_CALLS[client].end)
+    const client = CLIENT_CALLS[provider === 'gemini' ? 'openai-chat' : 'gemini']
+    const pieces = [ping, sse.subarray(0, firstEnd), ping, sse.subarray(firstEnd)]
+    await start(
+      provider,
+      (exchange) => {
+        begin(exchange, pieces)
+        exchange.socket.write(LAST_CHUNK)
+      },
+      { timeouts: LONG, silence: NO_PINGS },
+    )
+    const text = (await ask(harness, client.stream)).body.toString()
+    expect(text).toMatch(client.end)
     for (const line of text.split('\n')) expect(line).toMatch(/^(?:data: .*)?$/)
   })
 })
