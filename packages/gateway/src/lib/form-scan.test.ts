@@ -76,6 +76,7 @@ describe('scanForm', () => {
     ['a zero byte in a name', form(field('a\0', 'b'))],
     ['an encoded name', form(field('mod%65l', 'b'))],
     ['no name', form('Content-Disposition: form-data\r\n\r\nb')],
+    ['a space before a semicolon', form('Content-Disposition: form-data ; name="a"\r\n\r\nb')],
     ['an empty name', form(field('', 'b'))],
     ['a long name', form(field('a'.repeat(200), 'b'))],
     ['another disposition', form('Content-Disposition: attachment; name="a"\r\n\r\nb')],

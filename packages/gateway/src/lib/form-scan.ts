@@ -124,9 +124,8 @@ function describe(fields: ReadonlyMap<string, string>, at: number): Described {
 }
 
 /** A backslash before a quote is refused: some readers end the text there, others behind it. */
-const PARAMETER =
-  /[ \t]*;[ \t]*([\w*-]+)=(?:"([^"\\]*(?:\\[^"][^"\\]*)*)"|([^\s"\\;,()<>@:/[\]?={}]+))/y
-const DISPOSITION = /^form-data(?=[ \t;]|$)/i
+const PARAMETER = /;[ \t]*([\w*-]+)=(?:"([^"\\]*(?:\\[^"][^"\\]*)*)"|([^\s"\\;,()<>@:/[\]?={}]+))/y
+const DISPOSITION = /^form-data(?=;|$)/i
 const PARAMETERS: ReadonlySet<string> = new Set(['name', 'filename', 'filename*'])
 
 function readDisposition(text: string, at: number): ReadonlyMap<string, string> {
