@@ -1,10 +1,12 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import {
   ask,
   type Answered,
   type Harness,
   leftovers,
   NOTHING_LEFT,
+  openRaw,
+  rawPost,
   startHarness,
 } from '../../testing/data-plane-harness.ts'
 import {
@@ -260,6 +262,41 @@ describe('speech', () => {
     const answered = await post('/v1/audio/speech', ASKED)
     harness.setHealthy(true)
     expect(answered).toMatchObject({ aborted: true, body: SOUND })
+  })
+
+  it('is left alone in its gaps', async () => {
+    const quick = await startHarness({
+      upstreamUrl: upstream.url,
+      silence: { keepAliveMs: 20, stalledReaderMs: 60_000 },
+    })
+    upstream.play = ({ socket }) => {
+      socket.write(SOUND_HEAD)
+      socket.write(chunk(SOUND))
+      setTimeout(() => socket.write(chunk(SOUND)), 300)
+      setTimeout(() => socket.write(LAST_CHUNK), 320)
+    }
+    const body = '{"model":"tts","input":"hello"}'
+    const answered = await ask(quick, { path: '/v1/audio/speech', body })
+    expect(answered.body.equals(Buffer.concat([SOUND, SOUND]))).toBe(true)
+    await quick.close()
+  })
+
+  it('stops when the client leaves, and was not free', async () => {
+    upstream.play = ({ socket }) => {
+      socket.write(SOUND_HEAD)
+      socket.write(chunk('sound'))
+    }
+    const client = await openRaw(harness.port)
+    client.socket.write(rawPost(harness, JSON.stringify(ASKED), '/v1/audio/speech'))
+    await vi.waitFor(() => expect(client.text()).toContain('sound'))
+    client.socket.destroy()
+    await vi.waitFor(() => expect(upstream.exchanges[0]?.closedAtMs).not.toBe(null))
+    await vi.waitFor(() => expect(harness.records).toHaveLength(1))
+    expect(harness.records[0]).toMatchObject({
+      errorClass: 'cancelled',
+      complete: false,
+      costNanoUsd: null,
+    })
   })
 
   it('reads the usage of events', async () => {
