@@ -6,6 +6,7 @@ import type {
   KeyView,
   KeyWithSecret,
   LimitChange,
+  LimitExplanation,
   LimitView,
   ModelView,
   PolicyView,
@@ -41,6 +42,11 @@ export const isProviderModels: Guard<ProviderModelsView> = shaped<ProviderModels
 export const isModel: Guard<ModelView> = shaped<ModelView>('name', 'targets', 'priced')
 export const isLimit: Guard<LimitView> = shaped<LimitView>('id', 'scope', 'value', 'used', 'amount')
 export const isLimitChange: Guard<LimitChange> = shaped<LimitChange>('id', 'changed', 'items')
+export const isLimitExplanation: Guard<LimitExplanation> = shaped<LimitExplanation>(
+  'key',
+  'passes',
+  'limits',
+)
 export const isUsageRecord: Guard<UsageRecordView> = shaped<UsageRecordView>(
   'id',
   'request_id',

@@ -6,6 +6,7 @@ import { isLimit, isLimitChange } from './answers.ts'
 import type { CliDeps } from './cli-deps.ts'
 import { withAdmin } from './connect-admin.ts'
 import { examples, given, printJson, withJson, withPlace } from './flags.ts'
+import { limitExplainCommand } from './limit-explain.ts'
 import { loadOptions, type PlaceFlags } from './load-options.ts'
 import { table } from './table.ts'
 
@@ -15,11 +16,13 @@ type ChangeFlags = Flags & { readonly value?: string; readonly amount?: number }
 
 export function limitCommand(deps: CliDeps): Command {
   const command = new Command('limit').description('what limits have counted')
-  for (const part of [listCommand(deps), resetCommand(deps), grantCommand(deps)]) {
+  const parts = [listCommand, limitExplainCommand, resetCommand, grantCommand]
+  for (const part of parts.map((make) => make(deps))) {
     command.addCommand(part)
   }
   return examples(command, [
     'limit list --scope key',
+    'limit explain key_4f --model gpt-4o-mini',
     'limit reset team-day --value research',
     'limit grant team-day --value research --amount 20',
   ])

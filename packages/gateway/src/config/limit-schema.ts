@@ -1,9 +1,9 @@
 import * as z from 'zod'
 import { LIMIT_SCOPES, LIMIT_UNITS } from '../contracts/limit.ts'
 import { didYouMean } from '../lib/did-you-mean.ts'
-import { algorithmOf, refillOf, unitOf } from './limit-shorthands.ts'
+import { algorithmOf, isForListedOnly, limitOfValue, refillOf, unitOf } from './limit-shorthands.ts'
 import type { LimitConfig } from './policy-config.ts'
-import { nameList, usdAmount, windowText } from './schema-parts.ts'
+import { nameList, printableText, usdAmount, windowText } from './schema-parts.ts'
 import { checkedText, NOT_AVAILABLE, strict } from './validate.ts'
 
 const ALGORITHMS = ['bucket', 'sliding', 'fixed', 'lifetime', 'concurrent'] as const
@@ -37,6 +37,13 @@ const scopeText = checkedText((scope) => {
   return `unknown scope "${scope}"${didYouMean(scope, [...LIMIT_SCOPES, 'tag:NAME'])}`
 })
 
+const amounts = {
+  amount: z.exactOptional(z.number().min(0)),
+  capacity: z.exactOptional(z.number().min(0)),
+  refill_per_sec: z.exactOptional(z.number().min(0).max(1e12)),
+  refillPerSec: z.exactOptional(z.number().min(0).max(1e12)),
+}
+
 /** One limit. See docs/guides/limits.md. */
 export const limitSchema: z.ZodType<LimitConfig> = strict({
   id: z.exactOptional(
@@ -49,12 +56,10 @@ export const limitSchema: z.ZodType<LimitConfig> = strict({
   scope: scopeText,
   unit: z.exactOptional(z.enum(LIMIT_UNITS)),
   algorithm: z.exactOptional(z.enum(ALGORITHMS)),
-  amount: z.exactOptional(z.number().min(0)),
+  ...amounts,
   window: z.exactOptional(windowText),
   align: z.exactOptional(z.enum(['clock', 'first_use'])),
-  capacity: z.exactOptional(z.number().min(0)),
-  refill_per_sec: z.exactOptional(z.number().min(0).max(1e12)),
-  refillPerSec: z.exactOptional(z.number().min(0).max(1e12)),
+  values: z.exactOptional(z.record(printableText, strict(amounts))),
   match: z.exactOptional(
     strict({
       models: z.exactOptional(nameList),
@@ -89,9 +94,18 @@ function checkLimit(limit: LimitConfig, ctx: IssueSink): void {
     complain('algorithm', `is required; one of: ${ALGORITHMS.join(', ')}`)
     return
   }
-  checkFields(limit, algorithm, complain)
   checkUnit(limit, algorithm, complain)
   checkAmounts(limit, complain)
+  if (!isForListedOnly(limit)) checkFields(limit, algorithm, complain)
+  for (const [value, own] of Object.entries(limit.values ?? {})) {
+    const complainOf = (path: string, message: string): void =>
+      ctx.addIssue({ code: 'custom', path: ['values', value, path], message })
+    checkFields(limitOfValue(limit, own), algorithm, complainOf)
+    checkAmounts({ ...own, scope: limit.scope, unit: unitOf(limit) ?? 'tokens' }, complainOf)
+  }
+  if (limit.values !== undefined && limit.scope === 'global') {
+    complain('values', 'has no meaning with the scope "global", which has one counter')
+  }
 }
 
 type Complain = (path: string, message: string) => void

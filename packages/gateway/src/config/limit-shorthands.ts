@@ -1,22 +1,45 @@
-import type { LimitConfig, LimitShorthands, RateRuleConfig } from './policy-config.ts'
+import type { LimitAmounts, LimitConfig, LimitShorthands, RateRuleConfig } from './policy-config.ts'
 
 /** A limit with a capacity is a bucket, and one of unit `concurrent` is concurrent; anything else must be said. */
 export function algorithmOf(limit: LimitConfig): NonNullable<LimitConfig['algorithm']> | null {
   if (limit.algorithm !== undefined) return limit.algorithm
-  if (limit.capacity !== undefined) return 'bucket'
+  const amounts = [limit, ...Object.values(limit.values ?? {})]
+  if (amounts.some(({ capacity }) => capacity !== undefined)) return 'bucket'
   return limit.unit === 'concurrent' ? 'concurrent' : null
 }
 
 /** TokenGuard's buckets count tokens; concurrency has one unit. Null: it must be said. */
 export function unitOf(limit: LimitConfig): NonNullable<LimitConfig['unit']> | null {
   if (limit.unit !== undefined) return limit.unit
-  if (limit.refillPerSec !== undefined) return 'tokens'
+  const amounts = [limit, ...Object.values(limit.values ?? {})]
+  if (amounts.some(({ refillPerSec }) => refillPerSec !== undefined)) return 'tokens'
   return limit.algorithm === 'concurrent' ? 'concurrent' : null
 }
 
-export function refillOf(limit: LimitConfig): number | undefined {
+export function refillOf(limit: LimitAmounts): number | undefined {
   return limit.refill_per_sec ?? limit.refillPerSec
 }
+
+/** It is for the values that it lists, and for nobody else. */
+export function isForListedOnly(limit: LimitConfig): boolean {
+  return (
+    limit.values !== undefined &&
+    limit.amount === undefined &&
+    limit.capacity === undefined &&
+    refillOf(limit) === undefined
+  )
+}
+
+/** The limit with what one value has of its own. */
+export function limitOfValue<L extends LimitConfig>(limit: L, own: LimitAmounts): LimitOfValue<L> {
+  const { values: _values, refillPerSec: _other, ...shared } = limit
+  const { refillPerSec: _alias, ...amounts } = own
+  const refill = refillOf(own) ?? refillOf(limit)
+  const rate = refill === undefined ? {} : { refill_per_sec: refill }
+  return { ...shared, ...amounts, ...rate }
+}
+
+type LimitOfValue<L extends LimitConfig> = Omit<L, 'values' | 'refillPerSec'> & LimitAmounts
 
 /** A limit with everything said that a shorthand or an alias leaves out. */
 export type FullLimit = LimitConfig & {
@@ -71,7 +94,8 @@ function shorthandLimits(policy: LimitShorthands): readonly FullLimit[] {
   }
   for (const [period, window] of BUDGET_WINDOWS) {
     const usd = policy.budget?.[period]
-    if (usd !== undefined) add(calendarBudget(`budget.${period}`, usd, window))
+    if (usd === undefined) continue
+    add({ ...calendarBudget(`budget.${period}`, usd, window), alerts: BUDGET_ALERTS })
   }
   if (policy.monthly_budget_usd !== undefined) {
     add(calendarBudget('monthly_budget_usd', policy.monthly_budget_usd, '1mo'))
@@ -90,6 +114,8 @@ const BUDGET_WINDOWS = [
   ['daily', '24h'],
   ['monthly', '1mo'],
 ] as const
+/** TokenMan's thresholds. */
+const BUDGET_ALERTS = [0.5, 0.75, 0.9]
 /** TokenHub lets a key burst to twice its rate. */
 const RPS_BURST = 2
 /** Tokenomics' window when a rule names none. */

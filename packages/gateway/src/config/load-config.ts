@@ -4,6 +4,7 @@ import { isRecord } from '../lib/is-record.ts'
 import { ConfigError, formatPath, type ConfigProblem, type PathSegment } from './config-error.ts'
 import { configSchema, type ParsedConfig } from './config-schema.ts'
 import { applyOverrides, envValue, readEnvOverrides, type EnvOverride } from './env-overrides.ts'
+import { foreignLimits, withForeignLimits } from './foreign-limits.ts'
 import type { GatewayConfig } from './gateway-config.ts'
 import { readSource, type ConfigSource } from './read-source.ts'
 import { expandHome, resolveSecret, type SecretSources } from './secret.ts'
@@ -72,12 +73,16 @@ function parseConfig(text: string, context: ParseContext): LoadedConfig {
   if (!result.ok) {
     problems.push(...result.findings.map((found) => place(found, source, reading.overrides)))
   }
+  const foreign = foreignLimits(env)
+  for (const { variable, message } of foreign.problems) {
+    problems.push({ path: variable, line: null, column: null, message })
+  }
   if (problems.length > 0 || !result.ok) throw new ConfigError(file, unique(problems))
   return {
     config: complete(result.value, context, sources),
     file,
     text: context.text,
-    fromEnv: reading.overrides.map((override) => override.variable),
+    fromEnv: [...reading.overrides.map((override) => override.variable), ...foreign.variables],
     missingSecrets: missingSecrets(result.value),
   }
 }
@@ -198,6 +203,7 @@ function complete(
   const adminToken = context.env['TOLLGATE_ADMIN_TOKEN'] ?? ''
   return {
     ...parsed,
+    policy: { ...parsed.policy, ...withForeignLimits(parsed.policy, context.env) },
     dir,
     storage: { url: `sqlite:${resolve(context.cwd, expandHome(file))}` },
     admin: {

@@ -17,6 +17,8 @@ export type LimitConfig = {
   readonly refill_per_sec?: number
   /** TokenGuard's spelling of `refill_per_sec`. */
   readonly refillPerSec?: number
+  /** Amounts of their own for some of the scope's values. Without an amount beside it, the limit is for these only. */
+  readonly values?: Readonly<Record<string, LimitAmounts>>
   readonly match?: LimitMatchConfig
   readonly mode?: 'enforce' | 'warn' | 'shadow'
   readonly reserve?: 'auto' | 'max' | 'expected' | 'lease'
@@ -25,6 +27,11 @@ export type LimitConfig = {
   readonly alerts?: readonly number[]
   readonly on_backend_failure?: 'local' | 'deny' | 'allow'
 }
+
+export type LimitAmounts = Pick<
+  LimitConfig,
+  'amount' | 'capacity' | 'refill_per_sec' | 'refillPerSec'
+>
 
 export type LimitMatchConfig = {
   readonly models?: NameList

@@ -55,6 +55,14 @@ export type LimitPlan = {
   readonly minOutputTokens: number
   /** Fractions of the amount, ascending, at which `budget.alert` is emitted once per window. */
   readonly alerts: readonly number[]
+  /** Amounts of their own for some of the scope's values; absent: all have the same. */
+  readonly values?: LimitValues
+}
+
+/** The same limit with other amounts, by the scope's value. `only`: it does not apply to anybody else. */
+export type LimitValues = {
+  readonly plans: ReadonlyMap<string, LimitPlan>
+  readonly only: boolean
 }
 
 export type LimitMatch = {

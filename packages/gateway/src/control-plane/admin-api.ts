@@ -258,6 +258,52 @@ export type LimitChange = {
   readonly items: readonly LimitView[]
 }
 
+export type LimitExplainQuery = {
+  readonly model?: string
+  readonly endpoint?: string
+  readonly ip?: string
+  readonly input_tokens?: number
+  readonly output_tokens?: number
+}
+
+/** Amounts are in the limit's unit, US dollars for `usd`; null where the limit does not apply or nobody knows yet. */
+export type ExplainedLimit = {
+  readonly id: string
+  readonly scope: string
+  /** Whose counter; null: not known without more of the request, or nobody's. */
+  readonly value: string | null
+  readonly unit: string
+  readonly algorithm: string
+  readonly window: string | null
+  readonly mode: string
+  /** The layers of the policy that it stands in. */
+  readonly from: readonly string[]
+  readonly used: number | null
+  readonly reserved: number | null
+  readonly amount: number | null
+  readonly resets_at: string | null
+  /** What the request would reserve at most. */
+  readonly needs: number | null
+  readonly outcome: 'passes' | 'shrinks' | 'refused' | 'never' | 'not_applied' | 'depends'
+  readonly reason: string
+}
+
+export type LimitExplanation = {
+  readonly key: KeyReference
+  readonly model: string | null
+  /** The first target that would be tried; null without a model, or when nobody serves it. */
+  readonly target: string | null
+  /** What was asked about. `cost_usd` null: unpriced, or no model is named. */
+  readonly request: {
+    readonly input_tokens: number
+    readonly output_tokens: number
+    readonly cost_usd: number | null
+  }
+  readonly passes: boolean
+  readonly refused_by: readonly string[]
+  readonly limits: readonly ExplainedLimit[]
+}
+
 export type UsageTokens = {
   readonly input: number | null
   readonly output: number | null

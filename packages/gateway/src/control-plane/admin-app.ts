@@ -2,6 +2,7 @@ import { Hono, type Context } from 'hono'
 import { requireOwnPage, requireToken } from './admin-auth.ts'
 import { AdminError, errorBody, toAdminError } from './admin-error.ts'
 import { rawRoute, NO_QUERY, type AdminRoute } from './admin-route.ts'
+import { mountBucketRoutes } from './bucket-routes.ts'
 import type { Control } from './control.ts'
 import { eventRoutes, type EventRouteOptions } from './event-routes.ts'
 import { KEY_ROUTES } from './key-routes.ts'
@@ -76,6 +77,7 @@ export function createAdminApp(control: Control, options: AdminAppOptions = {}):
     for (const [name, value] of EVERYWHERE) context.res.headers.set(name, value)
   })
   mountPublicRoutes(app, control, { guardMetrics: options.guardMetrics ?? false })
+  mountBucketRoutes(app, control)
   app.use('/admin/*', async ({ req }, next) => {
     requireToken(req.header('authorization') ?? null, control.adminToken)
     await next()

@@ -9,6 +9,7 @@ import type {
   KeyView,
   KeyWithSecret,
   LimitChange,
+  LimitExplanation,
   LimitView,
   ModelView,
   Page,
@@ -213,6 +214,35 @@ export const limitSchema: z.ZodType<LimitView> = named(
     reserved: z.number(),
     amount: z.number(),
     resets_at: maybeTime,
+  }),
+)
+const explainedLimit = z.strictObject({
+  id: text,
+  scope: text,
+  value: maybeText,
+  unit: text,
+  algorithm: text,
+  window: maybeText,
+  mode: text,
+  from: z.array(text),
+  used: maybeNumber,
+  reserved: maybeNumber,
+  amount: maybeNumber,
+  resets_at: maybeTime,
+  needs: maybeNumber,
+  outcome: z.enum(['passes', 'shrinks', 'refused', 'never', 'not_applied', 'depends']),
+  reason: text,
+})
+export const limitExplanationSchema: z.ZodType<LimitExplanation> = named(
+  'LimitExplanation',
+  z.strictObject({
+    key: z.strictObject({ id: text, name: text }),
+    model: maybeText,
+    target: maybeText,
+    request: z.strictObject({ input_tokens: count, output_tokens: count, cost_usd: maybeNumber }),
+    passes: z.boolean(),
+    refused_by: z.array(text),
+    limits: z.array(explainedLimit),
   }),
 )
 export const limitChangeSchema: z.ZodType<LimitChange> = named(

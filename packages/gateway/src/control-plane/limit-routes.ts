@@ -1,11 +1,17 @@
 import type { CounterView } from '../contracts/limit.ts'
 import type { LimitChange, LimitView } from './admin-api.ts'
 import { jsonRoute, NO_BODY, NO_QUERY, type AdminRoute } from './admin-route.ts'
-import { limitChangeSchema, limitSchema, pageOfSchema } from './answer-schemas.ts'
+import {
+  limitChangeSchema,
+  limitExplanationSchema,
+  limitSchema,
+  pageOfSchema,
+} from './answer-schemas.ts'
 import type { Control } from './control.ts'
+import { explainLimits } from './explain-limits.ts'
 import { grantLimit, resetLimit } from './limit-changes.ts'
 import { pageOf, sortedBy } from './list-page.ts'
-import { grantLimitBody, limitQuery, resetLimitBody } from './request-schemas.ts'
+import { grantLimitBody, limitExplainQuery, limitQuery, resetLimitBody } from './request-schemas.ts'
 import { timeText } from './written-times.ts'
 
 export const LIMIT_ROUTES: readonly AdminRoute[] = [
@@ -28,6 +34,15 @@ export const LIMIT_ROUTES: readonly AdminRoute[] = [
       const page = pageOf(sortedBy(found, orderOf), orderOf, query)
       return { ...page, items: page.items.map(limitView) }
     },
+  }),
+  jsonRoute({
+    method: 'GET',
+    path: '/keys/{id}/limits',
+    summary: 'Which limits a request of the key would meet, and whether it would pass',
+    query: limitExplainQuery,
+    body: NO_BODY,
+    answer: limitExplanationSchema,
+    handle: ({ control, param, query }) => explainLimits(control, param('id'), query),
   }),
   jsonRoute({
     method: 'POST',

@@ -8,6 +8,7 @@ import type {
   GrantLimitBody,
   JsonObject,
   KeyQuery,
+  LimitExplainQuery,
   LimitQuery,
   ModelQuery,
   PageQuery,
@@ -135,6 +136,15 @@ export const limitQuery: z.ZodType<LimitQuery> = strict({
   id: z.exactOptional(filterText),
   scope: z.exactOptional(filterText),
   value: z.exactOptional(z.string().max(1024)),
+})
+
+const tokenCount = z.exactOptional(z.coerce.number<string>().int().min(0).max(1e9))
+export const limitExplainQuery: z.ZodType<LimitExplainQuery> = strict({
+  model: z.exactOptional(filterText),
+  endpoint: z.exactOptional(filterText),
+  ip: z.exactOptional(filterText),
+  input_tokens: tokenCount,
+  output_tokens: tokenCount,
 })
 
 const moment = z.exactOptional(

@@ -5,6 +5,7 @@ import type { KeyRecord } from '../contracts/key.ts'
 import type { LimitCharge, LimitPlan } from '../contracts/limit.ts'
 import { counterKey } from '../lib/counter-key.ts'
 import { didYouMean } from '../lib/did-you-mean.ts'
+import { limitFor } from './compile-limit.ts'
 import { compilePolicy, entryMatcher, mergeEntry } from './compile-policy.ts'
 import type {
   KeyPlan,
@@ -184,8 +185,9 @@ function termsOf(record: KeyRecord, policy: Omit<PolicyPlan, 'providerEntries'>)
       continue
     }
     const value = scopeValue(limit, record, policy)
-    if (value === null) continue
-    charges.push({ limit, value, counterKey: counterKey(limit.id, limit.scope, value) })
+    const own = value === null ? null : limitFor(limit, value)
+    if (value === null || own === null) continue
+    charges.push({ limit: own, value, counterKey: counterKey(limit.id, limit.scope, value) })
   }
   const applying = [...charges.map(({ limit }) => limit), ...lateLimits]
   return {

@@ -7,10 +7,11 @@ import {
   type LimitMatch,
   type LimitPlan,
   type LimitScope,
+  type LimitValues,
 } from '../contracts/limit.ts'
 import { scaledInteger } from '../lib/decimal.ts'
 import { parseWindow } from '../lib/duration.ts'
-import { refillOf } from '../config/limit-shorthands.ts'
+import { isForListedOnly, limitOfValue, refillOf } from '../config/limit-shorthands.ts'
 import type { NameMatcher } from './gateway-plan.ts'
 import { PlanError } from './plan-error.ts'
 
@@ -32,7 +33,22 @@ export function compileLimit(limit: FullLimit): LimitPlan {
     whenShort: limit.when_short ?? (SHRINKING_UNITS.has(limit.unit) ? 'shrink' : 'refuse'),
     minOutputTokens: limit.min_output ?? DEFAULT_MIN_OUTPUT_TOKENS,
     alerts: [...new Set(limit.alerts)].toSorted((a, b) => a - b),
+    ...(limit.values === undefined ? {} : { values: compileValues(limit) }),
   }
+}
+
+function compileValues(limit: FullLimit): LimitValues {
+  const plans = Object.entries(limit.values ?? {}).map(([value, own]): [string, LimitPlan] => [
+    value,
+    compileLimit(limitOfValue(limit, own)),
+  ])
+  return { plans: new Map(plans), only: isForListedOnly(limit) }
+}
+
+/** The limit as it holds for one value of its scope; null: not at all. */
+export function limitFor(limit: LimitPlan, value: string): LimitPlan | null {
+  if (limit.values === undefined) return limit
+  return limit.values.plans.get(value) ?? (limit.values.only ? null : limit)
 }
 
 /** US dollars as integer nano-US-dollars. Throws `PlanError` when there are more than nine decimals. */

@@ -1,6 +1,7 @@
 import { formatPath } from '../config/config-error.ts'
 import type { GatewayConfig, ServerConfig } from '../config/gateway-config.ts'
-import type { PolicyConfig } from '../config/policy-config.ts'
+import { BUCKETS_POLICY } from '../config/foreign-limits.ts'
+import type { LimitConfig, PolicyConfig } from '../config/policy-config.ts'
 import { parsePolicy } from '../config/policy-schema.ts'
 import { isPrintable } from '../config/schema-parts.ts'
 import type { ModelCatalogue } from '../contracts/catalogue.ts'
@@ -105,13 +106,23 @@ function compileLayers(
     const parsed = parsePolicy(stored.policy)
     if (parsed.ok) named.set(stored.name, parsed.policy)
   }
+  const buckets = named.get(BUCKETS_POLICY)
   for (const [name, policy] of Object.entries(config.policies)) named.set(name, policy)
   const teams = Object.entries(config.teams).map(([name, team]): [string, PolicyConfig] => [
     name,
     team.policy,
   ])
   const operator = compileOperator(config, providers)
-  return { global: config.policy, teams: new Map(teams), named, operator }
+  const global = withLimits(config.policy, buckets?.limits ?? [])
+  return { global, teams: new Map(teams), named, operator }
+}
+
+/** What the administrator set at run time takes the place of what the configuration says of the same limit. */
+function withLimits(global: PolicyConfig, limits: readonly LimitConfig[]): PolicyConfig {
+  if (limits.length === 0) return global
+  const ids = new Set(limits.map(({ id }) => id))
+  const kept = (global.limits ?? []).filter(({ id }) => id === undefined || !ids.has(id))
+  return { ...global, limits: [...kept, ...limits] }
 }
 
 function compileOperator(

@@ -20,6 +20,9 @@ export function looserThan(parent: FullLimit, child: FullLimit): string | null {
   if (JSON.stringify(parent.match ?? null) !== JSON.stringify(child.match ?? null)) {
     return 'match differs from the inherited one'
   }
+  if (JSON.stringify(parent.values ?? null) !== JSON.stringify(child.values ?? null)) {
+    return 'values differ from the inherited ones'
+  }
   return looserAmount(parent, child) ?? looserWay(parent, child)
 }
 

@@ -1,5 +1,6 @@
 import type { LimitCharge, LimitPlan } from '../../contracts/limit.ts'
 import { counterKey } from '../../lib/counter-key.ts'
+import { limitFor } from '../../plan/compile-limit.ts'
 import type { TargetPlan } from '../../plan/gateway-plan.ts'
 import { headField } from '../http/request-head.ts'
 import { known, type RequestContext } from '../pipeline/request-context.ts'
@@ -48,8 +49,9 @@ export function targetCharges(ctx: RequestContext, target: TargetPlan): readonly
 }
 
 function addCharge(charges: LimitCharge[], limit: LimitPlan, value: string | null): void {
-  if (value === null) return
-  charges.push({ limit, value, counterKey: counterKey(limit.id, limit.scope, value) })
+  const own = value === null ? null : limitFor(limit, value)
+  if (value === null || own === null) return
+  charges.push({ limit: own, value, counterKey: counterKey(limit.id, limit.scope, value) })
 }
 
 function matchesRequest(

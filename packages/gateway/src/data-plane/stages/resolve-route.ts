@@ -99,7 +99,7 @@ function isReachable(ctx: RequestContext, provider: ProviderPlan): boolean {
 }
 
 /** The first provider entry of the key's policy that matches the model, else the key's own terms. */
-function termsFor(key: KeyPlan, model: string): Terms {
+export function termsFor(key: KeyPlan, model: string): Terms {
   for (const entry of key.policy.providerEntries) {
     if (entry.matches === null || entry.matches(model)) return entry
   }
