@@ -8,9 +8,27 @@ export type Store = {
   readonly policies: PolicyStore
   readonly records: RecordStore
   readonly counters: CounterStore
+  /** Of a store that several gateways share: what others change. Absent: only this process changes it. */
+  readonly changes?: ChangeFeed
+  /** Of a store that several gateways share: one of them at a time runs a change. */
+  readonly exclusively?: <T>(change: () => Promise<T>) => Promise<T>
   /** Throws when the store cannot answer a trivial query. */
   check(): Promise<void>
   close(): Promise<void>
+}
+
+/** Keys and policies that changed in the store, whoever changed them. */
+export type ChangeFeed = {
+  /** Tells until the function returned is called. A change is told within a second; one may be told twice. */
+  follow(listener: ChangeListener): () => void
+}
+
+export type ChangeListener = {
+  /** `all`: these are all keys there are. */
+  readonly keys: (keys: readonly KeyRecord[], all: boolean) => void
+  readonly policies: () => void
+  /** Null: changes come again. */
+  readonly problem: (problem: string | null) => void
 }
 
 export type KeyStore = {
@@ -108,7 +126,20 @@ export type LedgerWriter = {
   pending(): readonly UsageRecord[]
   /** False while the last commit failed: spending is refused until one succeeds. */
   healthy(): boolean
+  /** Of a ledger that keeps records on this machine until a database takes them. Absent: it does not. */
+  readonly backlog?: () => LedgerBacklog
   /** Resolves when everything accepted so far is committed. */
   flush(): Promise<void>
   close(): Promise<void>
+}
+
+/** What waits on this machine for the database. */
+export type LedgerBacklog = {
+  readonly records: number
+  /** On disk; `maxBytes`: no new spending is admitted from there on. */
+  readonly bytes: number
+  readonly maxBytes: number
+  readonly oldestAtMs: number | null
+  /** Why the database takes nothing; null while it does. */
+  readonly problem: string | null
 }

@@ -4,6 +4,7 @@
  * - `busy`: another process holds it longer than we wait. `served`: another process serves it; the message names its pid.
  * - `full`: no space left. `readonly`: may be read, not written. `unreadable`: cannot be opened.
  * - `corrupt`: pages or header are damaged. `foreign`: a database, but not ours. `newer`: written by a newer schema.
+ * - `away`: a database server cannot be reached, or does not answer.
  * - `duplicate`: a row with this identity exists. `failed`: anything else.
  */
 export type StoreErrorReason =
@@ -15,6 +16,7 @@ export type StoreErrorReason =
   | 'corrupt'
   | 'foreign'
   | 'newer'
+  | 'away'
   | 'duplicate'
   | 'failed'
 

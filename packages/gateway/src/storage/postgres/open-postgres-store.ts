@@ -1,0 +1,185 @@
+import { randomUUID } from 'node:crypto'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { sql } from 'kysely'
+import type { LedgerWriter, Store } from '../../contracts/store.ts'
+import { StoreError } from '../../errors/store-error.ts'
+import { isRecord } from '../../lib/is-record.ts'
+import type { PostgresAccess } from './access.ts'
+import { changeFeed } from './change-feed.ts'
+import { type Connections, openConnections } from './connections.ts'
+import { counterStore } from './counter-store.ts'
+import { keyStore } from './key-store.ts'
+import { SpoolLedger } from './ledger-writer.ts'
+import { migrate } from './migrations.ts'
+import { policyStore } from './policy-store.ts'
+import { recordStore } from './record-store.ts'
+import { Spool } from './spool.ts'
+import { drainSpool } from './spool-drain.ts'
+import { toStoreError } from './store-errors.ts'
+import { createTail } from './tail.ts'
+
+export type PostgresStoreOptions = {
+  /** With the password, if there is one. */
+  readonly url: string
+  /** A directory of this gateway alone: records wait there for the database. */
+  readonly spoolDirectory: string
+  readonly spoolMaxBytes: number
+  /** `full`: a record is on disk before its answer ends. */
+  readonly durability: 'process' | 'full'
+  readonly connections: number
+  /** How long to wait for a database that does not answer at first. Ms; null: for ever. */
+  readonly waitMs: number | null
+  /** What the operator must know, in words. */
+  readonly onProblem: (problem: string) => void
+}
+
+const ASK_AGAIN_MS = 500
+const SPOOL_FILE_BYTES = 4 * 1024 * 1024
+/** `toll`, `edit`: the key of the lock under which one gateway at a time changes keys and policies. */
+const EDIT_LOCK = [0x746f6c6c, 0x65646974] as const
+const LOCK_TIMEOUT_MS = 5000
+
+/**
+ * Connects and migrates. What an earlier process left in the spool is written first. `store.close` also closes the
+ * ledger.
+ *
+ * @throws StoreError `away` when the database did not answer in time
+ */
+export async function openPostgresStore(
+  options: PostgresStoreOptions,
+): Promise<{ readonly store: Store; readonly ledger: LedgerWriter }> {
+  const connections = openConnections(options.url, options.connections)
+  try {
+    await waitForDatabase(connections, options)
+    const spool = await Spool.open({
+      directory: options.spoolDirectory,
+      durable: options.durability === 'full',
+      rotateBytes: Math.min(SPOOL_FILE_BYTES, Math.ceil(options.spoolMaxBytes / 4)),
+      onProblem: options.onProblem,
+    }).catch((cause: unknown) => {
+      throw new StoreError('unreadable', `The spool ${options.spoolDirectory} cannot be opened.`, {
+        cause,
+      })
+    })
+    const instance = await instanceOf(options.spoolDirectory)
+    const tail = createTail(spool.records)
+    const drain = drainSpool({
+      spool,
+      connect: connections.connect,
+      instance,
+      onWritten: (frames) => {
+        tail.written(frames.reduce((sum, { lines }) => sum + lines.length, 0))
+      },
+    })
+    drain.wake()
+    const ledger = new SpoolLedger({ spool, drain, tail, maxBytes: options.spoolMaxBytes })
+    return { store: assemble(connections, ledger, instance), ledger }
+  } catch (thrown) {
+    await connections.close()
+    throw thrown
+  }
+}
+
+function assemble(connections: Connections, ledger: SpoolLedger, instance: string): Store {
+  const { database } = connections
+  let ownChanges = 0
+  const access: PostgresAccess = {
+    database,
+    settled: () => ledger.settled(),
+    changed: () => void ownChanges++,
+  }
+  return {
+    keys: keyStore(access),
+    policies: policyStore(access),
+    records: recordStore(access),
+    counters: counterStore(access, { instance, ledger }),
+    changes: changeFeed(connections, { count: () => ownChanges }),
+    exclusively: (change) => exclusively(connections, change),
+    async check() {
+      try {
+        await sql`SELECT 1`.execute(database)
+      } catch (thrown) {
+        throw toStoreError(thrown)
+      }
+    },
+    async close() {
+      await ledger.close()
+      await connections.close()
+    },
+  }
+}
+
+/** The lock goes with its transaction, and so with this process. */
+async function exclusively<T>({ database }: Connections, change: () => Promise<T>): Promise<T> {
+  const outcome: { thrown: unknown; failed: boolean } = { thrown: null, failed: false }
+  try {
+    return await database.transaction().execute(async (transaction) => {
+      await sql`SELECT set_config('lock_timeout', ${String(LOCK_TIMEOUT_MS)}, true)`.execute(
+        transaction,
+      )
+      await sql`SELECT pg_advisory_xact_lock(${EDIT_LOCK[0]}, ${EDIT_LOCK[1]})`.execute(transaction)
+      try {
+        return await change()
+      } catch (thrown) {
+        outcome.failed = true
+        outcome.thrown = thrown
+        throw thrown
+      }
+    })
+  } catch (thrown) {
+    throw outcome.failed ? outcome.thrown : toStoreError(thrown)
+  }
+}
+
+async function waitForDatabase(
+  { database }: Connections,
+  { url, waitMs, onProblem }: PostgresStoreOptions,
+): Promise<void> {
+  const place = placeOf(url)
+  const deadline = waitMs === null ? Infinity : Date.now() + waitMs
+  for (let told = false; ; ) {
+    try {
+      return await migrate(database, Date.now())
+    } catch (thrown) {
+      const error = toStoreError(thrown)
+      const mayCome = error.reason === 'away' || error.reason === 'busy'
+      if (!mayCome || Date.now() >= deadline) throw explain(error, place)
+      if (!told) onProblem(`${explain(error, place).message} Waiting for it.`)
+      told = true
+      await sleep(Math.min(ASK_AGAIN_MS, Math.max(0, deadline - Date.now())))
+    }
+  }
+}
+
+function explain(error: StoreError, place: string): StoreError {
+  if (error.reason === 'foreign' || error.reason === 'newer') return error
+  const what = error.reason === 'away' ? 'does not answer' : 'cannot be used'
+  return new StoreError(error.reason, `The database ${place} ${what}: ${causeOf(error)}.`, {
+    cause: error,
+  })
+}
+
+/** Node tries several addresses and says nothing in words when all of them refuse. */
+function causeOf({ message, cause }: StoreError): string {
+  const code = isRecord(cause) ? cause['code'] : null
+  return message === 'no connection' && typeof code === 'string' ? code : message
+}
+
+/** Host and database, without user and password. */
+function placeOf(url: string): string {
+  const { host, pathname } = new URL(url)
+  return `${host === '' ? 'on this machine' : `at ${host}`}${pathname}`
+}
+
+/** Names the counters of this gateway in the database. Goes with the data directory, as the spool does. */
+async function instanceOf(directory: string): Promise<string> {
+  const file = join(directory, 'instance')
+  try {
+    await writeFile(file, `${randomUUID()}\n`, { flag: 'wx', mode: 0o600 })
+  } catch (thrown) {
+    if (!isRecord(thrown) || thrown['code'] !== 'EEXIST') throw thrown
+  }
+  return (await readFile(file, 'utf8')).trim()
+}
