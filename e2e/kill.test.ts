@@ -1,8 +1,10 @@
 import { Agent } from 'node:http'
+import path from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { type CallAnswer, askOf, call, seeded } from './harness/call.ts'
+import { startProcess } from './harness/child.ts'
 import { closeAll } from './harness/cleanup.ts'
-import { tempFolder } from './harness/folders.ts'
+import { ROOT, tempFolder } from './harness/folders.ts'
 import { type Gateway, startGateway } from './harness/gateway.ts'
 import { startSandboxProcess } from './harness/sandbox.ts'
 import { waitFor } from './harness/wait-for.ts'
@@ -10,6 +12,11 @@ import { waitFor } from './harness/wait-for.ts'
 const KILLS = 20
 const CLIENTS = 24
 const READY_MS = 2000
+/** Calls that are under way when the gateway is killed, and how many starts are killed after it. */
+const OPEN = 7
+const STARTS = 8
+const MAIN = path.join(ROOT, 'packages', 'gateway', 'src', 'main.ts')
+const SERVE = ['serve', '--port', '0', '--admin-port', '0']
 const SEED = Number(process.env['E2E_SEED'] ?? 20_261_121)
 
 afterAll(closeAll)
@@ -32,8 +39,8 @@ function startLoad(gateway: Gateway, key: string, random: () => number): Load {
     while (!load.stopped) {
       const model = MODELS[Math.floor(random() * MODELS.length)] ?? 'words-5'
       const protocol = random() < 0.5 ? 'openai' : 'anthropic'
-      const { path, body } = askOf({ protocol, model, stream: random() < 0.5 })
-      const answer = await call(`${gateway.proxyUrl}${path}`, { key, body, agent })
+      const { path: url, body } = askOf({ protocol, model, stream: random() < 0.5 })
+      const answer = await call(`${gateway.proxyUrl}${url}`, { key, body, agent })
       all.push(answer)
       if (answer.whole && answer.status === 200) whole.push(answer)
       if (answer.status === 0) return
@@ -79,6 +86,7 @@ describe('a gateway that ends under load', () => {
     const promised = new Set<string>()
     const readyTimes: number[] = []
     let lifeUsed = 0
+    let restarted = 0
     for (let round = 0; round < KILLS; round++) {
       const load = startLoad(gateway, key, random)
       const enough = 40 + Math.floor(random() * 120)
@@ -104,19 +112,105 @@ describe('a gateway that ends under load', () => {
       )
       const life = await gateway.admin.limit('life')
       const day = await gateway.admin.limit('day')
-      expect(life.used + life.reserved).toBeGreaterThanOrEqual(ledger)
-      expect(life.used + life.reserved).toBeGreaterThanOrEqual(lifeUsed)
-      expect(day.used + day.reserved).toBeGreaterThanOrEqual(records.length)
+      // To the token: what was open is settled at its reservation, and has a record that says so.
+      expect({ used: life.used, reserved: life.reserved }).toEqual({ used: ledger, reserved: 0 })
+      expect(ledger).toBeGreaterThanOrEqual(lifeUsed)
+      expect({ used: day.used, reserved: day.reserved }).toEqual({
+        used: records.length,
+        reserved: 0,
+      })
       lifeUsed = ledger
+      restarted = records.filter(({ error_class }) => error_class === 'gateway_restarted').length
     }
     const bill = await sandbox.bill()
+    const recorded = new Set((await gateway.admin.records()).map(({ request_id }) => request_id))
+    const billed = bill.items.map(({ gatewayRequestId }) => gatewayRequestId ?? '')
+    expect(billed.filter((id) => !recorded.has(id))).toEqual([])
+    expect(restarted).toBeGreaterThan(0)
     const slowest = Math.max(...readyTimes)
     console.log(
-      `${KILLS} kills: ${promised.size} answers whole, ${bill.items.length} calls billed; ready in ${Math.round(slowest)} ms at most`,
+      `${KILLS} kills: ${promised.size} answers whole, ${bill.items.length} calls billed, ${restarted} settled at a start; ready in ${Math.round(slowest)} ms at most`,
     )
     expect(promised.size).toBeGreaterThan(KILLS * 40)
     expect(slowest).toBeLessThanOrEqual(READY_MS)
     expect((await gateway.cli('doctor')).err).not.toMatch(/corrupt|malformed/i)
+  })
+
+  it('kill -9 of calls under way, and of the starts after it: each is settled once, at its reservation', async () => {
+    const random = seeded(SEED)
+    const sandbox = await startSandboxProcess()
+    const folder = tempFolder()
+    const price = { input: 1, output: 2 }
+    const gateway = await startGateway({
+      folder,
+      config: {
+        log: { level: 'warn' },
+        providers: { local: sandbox.provider },
+        models: { slow: { price, targets: [{ provider: 'local', model: 'words-400+delay-50' }] } },
+        policy: {
+          default_provider: 'local',
+          limits: [
+            { id: 'money', scope: 'key', unit: 'usd', algorithm: 'lifetime', amount: 10 },
+            {
+              id: 'out',
+              scope: 'key',
+              unit: 'output_tokens',
+              algorithm: 'sliding',
+              amount: 1e6,
+              window: '24h',
+            },
+            {
+              id: 'first',
+              scope: 'key',
+              unit: 'requests',
+              algorithm: 'fixed',
+              align: 'first_use',
+              amount: 100,
+              window: '1h',
+            },
+          ],
+        },
+      },
+    })
+    const { key } = await gateway.admin.createKey()
+    const agent = new Agent({ keepAlive: true })
+    const asked = Array.from({ length: OPEN }, () => {
+      const { path: url, body } = askOf({ model: 'slow', stream: true, maxTokens: 500 })
+      return call(`${gateway.proxyUrl}${url}`, { key, body, agent })
+    })
+    await waitFor('calls under way', async () => (await sandbox.billNow()).items.length === OPEN)
+    const held = {
+      money: (await gateway.admin.limit('money')).reserved,
+      out: (await gateway.admin.limit('out')).reserved,
+      first: (await gateway.admin.limit('first')).reserved,
+    }
+    expect(held).toMatchObject({ out: OPEN * 500, first: OPEN })
+    gateway.child.kill('SIGKILL')
+    await Promise.all([gateway.child.exited, ...asked])
+    agent.destroy()
+    for (let round = 0; round < STARTS; round++) {
+      const child = startProcess(process.execPath, [MAIN, ...SERVE], {
+        cwd: folder,
+        env: { HOME: folder },
+      })
+      const killed = setTimeout(() => child.kill('SIGKILL'), 150 + random() * 500)
+      await child.exited
+      clearTimeout(killed)
+    }
+    const after = await startGateway({ folder })
+    const records = await after.admin.records()
+    expect(records).toHaveLength(OPEN)
+    for (const record of records) {
+      expect(record).toMatchObject({
+        error_class: 'gateway_restarted',
+        estimated: true,
+        complete: false,
+        usage: { output: 500 },
+      })
+    }
+    for (const [id, used] of Object.entries(held)) {
+      expect(await after.admin.limit(id)).toMatchObject({ used, reserved: 0 })
+    }
   })
 
   it.each(['SIGTERM', 'SIGINT'] as const)(
@@ -134,8 +228,12 @@ describe('a gateway that ends under load', () => {
       const agent = new Agent({ keepAlive: true })
       const asked = Array.from({ length: 20 }, (_, i) => {
         const protocol = i % 2 === 0 ? 'openai' : 'anthropic'
-        const { path, body } = askOf({ protocol, model: 'words-50+delay-20', stream: i % 4 < 2 })
-        return call(`${gateway.proxyUrl}${path}`, { key, body, agent })
+        const { path: url, body } = askOf({
+          protocol,
+          model: 'words-50+delay-20',
+          stream: i % 4 < 2,
+        })
+        return call(`${gateway.proxyUrl}${url}`, { key, body, agent })
       })
       await waitFor('20 requests under way', async () => {
         const { items } = await sandbox.billNow()

@@ -5,6 +5,7 @@ import { createModelCatalogue } from './catalogue/model-catalogue.ts'
 import type { GatewayConfig } from './config/gateway-config.ts'
 import { type LoadedConfig, type LoadOptions, loadConfig } from './config/load-config.ts'
 import type { Secret } from './config/secret.ts'
+import type { DurableCharges } from './contracts/durable-charge.ts'
 import type { EventBus } from './contracts/event.ts'
 import type { Gate, LimitAlert } from './contracts/limit.ts'
 import type { ProviderFacts } from './contracts/provider.ts'
@@ -31,6 +32,8 @@ export type Core = {
   readonly store: Store
   readonly ledger: LedgerWriter
   readonly gate: Gate
+  /** Null: its counters do not end with this process. */
+  readonly durable: DurableCharges | null
   readonly keyRing: KeyRing
   readonly events: EventBus
   readonly secrets: SecretRegistry
@@ -112,6 +115,7 @@ export async function composeCore(options: CoreOptions): Promise<Core> {
     store,
     ledger,
     gate,
+    durable: gate.durable,
     keyRing,
     events,
     secrets,

@@ -2,6 +2,7 @@ import { rmSync, writeFileSync } from 'node:fs'
 import type { Server } from 'node:http'
 import path from 'node:path'
 import { type Core, composeCore, controlOf, needsSandbox, withProviders } from './compose-core.ts'
+import { composeOpenCalls } from './compose-open-calls.ts'
 import type { LoadedConfig, LoadOptions } from './config/load-config.ts'
 import { loadConfig } from './config/load-config.ts'
 import { watchConfig } from './config/watch-config.ts'
@@ -76,7 +77,8 @@ export async function composeServer(options: ServeOptions): Promise<RunningServe
   })
   const log = openLog(core, options)
   logs.root = log
-  const parts = composeDataPlane(core, { log, tokenCounter })
+  const { openCalls, close: closeOpenCalls } = await composeOpenCalls(core, log)
+  const parts = composeDataPlane(core, { log, tokenCounter, openCalls })
   const proxy = createListener(parts.dataPlane)
   const drain = drainable(proxy)
   const { config } = core.loaded()
@@ -104,6 +106,7 @@ export async function composeServer(options: ServeOptions): Promise<RunningServe
       await sandbox?.close()
       await tokenCounter.close()
       await core.close()
+      closeOpenCalls()
       lock.release()
       log.flush()
     },
@@ -138,7 +141,11 @@ function openLog(core: Core, { jsonLogs, writeLog }: ServeOptions): RootLogger {
 
 function composeDataPlane(
   core: Core,
-  given: { readonly log: RootLogger; readonly tokenCounter: TokenCounter },
+  given: {
+    readonly log: RootLogger
+    readonly tokenCounter: TokenCounter
+    readonly openCalls: DataPlane['openCalls']
+  },
 ): DataPlaneParts {
   const { log } = given
   const ledger = core.loaded().config.ledger.enabled ? core.ledger : null
@@ -163,6 +170,7 @@ function composeDataPlane(
     findKey: (secret, nowMs, seen) => core.keyRing.find(secret, nowMs, seen),
     gate: core.gate,
     recorder,
+    openCalls: given.openCalls,
     tokenCounter: given.tokenCounter,
     pools: new UpstreamPools(),
     watchdog: new Watchdog(),

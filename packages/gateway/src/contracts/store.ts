@@ -124,6 +124,8 @@ export type LedgerWriter = {
   countersFrom(source: () => readonly CounterState[]): void
   /** Records accepted but not yet committed, oldest first, so that queries can see the tail. */
   pending(): readonly UsageRecord[]
+  /** Told of each transaction's records. Absent: this ledger keeps what it accepted by itself. */
+  readonly onCommitted?: (listener: (records: readonly UsageRecord[]) => void) => void
   /** False while the last commit failed: spending is refused until one succeeds. */
   healthy(): boolean
   /** Of a ledger that keeps records on this machine until a database takes them. Absent: it does not. */

@@ -1,3 +1,4 @@
+import type { DurableCharge } from './durable-charge.ts'
 import type { Usage } from './usage.ts'
 
 /** One try at one target. `errorClass` is null for the one that succeeded. */
@@ -50,6 +51,8 @@ export type UsageRecord = {
   readonly overheadMs: number
   readonly cache: string | null
   readonly limits: readonly string[]
+  /** What it came to at limits of an hour or more, or for life. Absent: nothing, or in older records. */
+  readonly charges?: readonly DurableCharge[]
   readonly project: string | null
   readonly userAgent: string | null
   readonly sessionId: string | null

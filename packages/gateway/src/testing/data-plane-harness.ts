@@ -74,6 +74,7 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
     findKey: (secret, nowMs) => keyRing.find(secret, nowMs),
     gate,
     recorder,
+    openCalls: null,
     tokenCounter: createTokenCounter({ memoBytes: 1 << 20 }),
     pools: options.pools ?? new UpstreamPools(),
     watchdog: new Watchdog(options.silence),

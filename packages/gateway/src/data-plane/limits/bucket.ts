@@ -107,6 +107,12 @@ export class BucketMeter implements Meter {
     }
   }
 
+  /** Tickets end with the process, so it is charged now: the bucket is never fuller than it was. */
+  chargeAt(_ticket: number, amount: number, nowMs: number): number {
+    this.#refill(nowMs)
+    return this.#charge(amount * this.#partsPerUnit, 0)
+  }
+
   waitMs(need: number, nowMs: number): number | null {
     if (need <= this.freeAt(nowMs)) return 0
     if (need > this.#capacity) return null

@@ -37,6 +37,10 @@ export class ConcurrentMeter implements Meter {
     return this.#reserved
   }
 
+  chargeAt(ticket: number): number {
+    return ticket
+  }
+
   take(amount: number): number {
     this.#open += 1
     this.#reserved += amount

@@ -11,9 +11,10 @@ import {
 import { isRecord } from '../../lib/is-record.ts'
 import { BucketMeter } from './bucket.ts'
 import { ConcurrentMeter } from './concurrent.ts'
-import { Counter } from './counter.ts'
+import { Counter, type Era } from './counter.ts'
 import { FixedMeter } from './fixed.ts'
 import { LifetimeMeter } from './lifetime.ts'
+import { type SettledParts, settledParts } from './settled-parts.ts'
 import { type Meter, type SavedMeter, savedNumber } from './meter.ts'
 import { SlidingMeter } from './sliding.ts'
 
@@ -37,6 +38,8 @@ export function saveCounter(counter: Counter, nowMs: number): CounterState {
     value: counter.value,
     unit,
     algorithm,
+    era: counter.era.id,
+    base: counter.era.base,
     meter: counter.meter.save(nowMs),
   }
   return { counterKey: counter.key, state: JSON.stringify(state) }
@@ -55,17 +58,35 @@ export function restoreCounter(
     if (!isRecord(state) || state['format'] !== FORMAT) throw new TypeError('Unknown format.')
     const limit = readLimit(state)
     const saved = { ...options, state: readRecord(state, 'meter') }
+    const { kind } = limit.algorithm
     return new Counter(limit, {
       key: stored.counterKey,
       value: readText(state, 'value'),
       meter: restoreMeter(limit.algorithm, saved),
       restored: true,
+      era: readEra(state) ?? {
+        id: options.nowMs,
+        base: settledParts(kind, saved.state) ?? [],
+      },
     })
   } catch (cause) {
     throw new Error(`The stored state of the counter "${stored.counterKey}" cannot be read.`, {
       cause,
     })
   }
+}
+
+/** Null: the state is of a version that did not say which charges make it up. */
+export function readEra(state: State): Era | null {
+  const { era, base } = state
+  return typeof era === 'number' && Array.isArray(base)
+    ? { id: era, base: base.filter(isPart) }
+    : null
+}
+
+function isPart(part: unknown): part is SettledParts[number] {
+  if (!Array.isArray(part)) return false
+  return part.length === 2 && part.every((one) => typeof one === 'number')
 }
 
 function restoreMeter(algorithm: LimitAlgorithm, saved: SavedMeter): Meter {

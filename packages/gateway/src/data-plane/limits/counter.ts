@@ -12,6 +12,7 @@ import type { GateClock } from './gate-clock.ts'
 import { LifetimeMeter } from './lifetime.ts'
 import type { Meter } from './meter.ts'
 import { OutputEstimates } from './output-estimate.ts'
+import type { SettledParts } from './settled-parts.ts'
 import { SlidingMeter } from './sliding.ts'
 
 export type CounterParts = {
@@ -20,13 +21,21 @@ export type CounterParts = {
   readonly meter: Meter
   /** Made from a stored state, whose limit is not the configured one yet. */
   readonly restored: boolean
+  readonly era: Era
 }
+
+/**
+ * Since when the counter is the sum of the charges that name it, and what it held then. A reset begins a new era, and so
+ * does an edit after which the limit counts otherwise.
+ */
+export type Era = { readonly id: number; readonly base: SettledParts }
 
 /** What one limit has counted for one scope value. */
 export class Counter {
   readonly key: string
   readonly value: string
   readonly meter: Meter
+  era: Era
   #limit: LimitPlan
   #outputs: OutputEstimates | null
   #restored: boolean
@@ -38,6 +47,7 @@ export class Counter {
     this.key = counter.key
     this.value = counter.value
     this.meter = counter.meter
+    this.era = counter.era
     this.#restored = counter.restored
     this.#outputs = limit.reserve === 'expected' ? new OutputEstimates() : null
   }
@@ -71,6 +81,7 @@ export class Counter {
 
   reset(nowMs: number): void {
     this.meter.reset(nowMs)
+    this.era = { id: nextEra(this.era.id, nowMs), base: [] }
     this.#silentUntilMs = null
   }
 
@@ -104,6 +115,11 @@ export class Counter {
       onAlert?.({ limit: this.#limit, value: this.value, fraction, used, amount })
     }
   }
+}
+
+/** Gate time, and later than the one before. */
+export function nextEra(last: number, nowMs: number): number {
+  return Math.max(nowMs, last + 1)
 }
 
 export function newMeter(algorithm: LimitAlgorithm, nowMs: number): Meter {

@@ -1,5 +1,6 @@
 import type { LimitCharge } from '../../contracts/limit.ts'
-import { Counter, newMeter } from './counter.ts'
+import { Counter, newMeter, nextEra } from './counter.ts'
+import { settledParts } from './settled-parts.ts'
 
 const SWEEP_EVERY = 16
 /** More than one per request, so that sweeping always outruns growth. */
@@ -13,6 +14,10 @@ export class Counters {
   readonly #byKey = new Map<string, Counter>()
   #hand: Iterator<Counter> | null = null
   #calls = 0
+
+  get(key: string): Counter | null {
+    return this.#byKey.get(key) ?? null
+  }
 
   /** Hot: once per charge. bench/gate.ts */
   of(charge: LimitCharge, nowMs: number): Counter {
@@ -52,7 +57,8 @@ export class Counters {
   #add(charge: LimitCharge, nowMs: number): Counter {
     const meter = newMeter(charge.limit.algorithm, nowMs)
     const { counterKey: key, value } = charge
-    const counter = new Counter(charge.limit, { key, value, meter, restored: false })
+    const era = { id: nowMs, base: [] }
+    const counter = new Counter(charge.limit, { key, value, meter, restored: false, era })
     this.#byKey.set(key, counter)
     return counter
   }
@@ -60,11 +66,14 @@ export class Counters {
   /** Another algorithm or window keeps what was counted, as used now; another unit cannot. */
   #replace(old: Counter, charge: LimitCharge, nowMs: number): Counter {
     const counter = this.#add(charge, nowMs)
+    counter.era = { id: nextEra(old.era.id, nowMs), base: [] }
     if (old.limit.unit !== charge.limit.unit) return counter
     const amount = old.meter.settledAt(nowMs) + old.meter.reservedAt(nowMs)
     if (amount === 0) return counter
     const ticket = counter.meter.take(amount, nowMs)
     counter.meter.close({ ticket, amount }, amount, nowMs)
+    const { kind } = charge.limit.algorithm
+    counter.era = { id: counter.era.id, base: settledParts(kind, counter.meter.save(nowMs)) ?? [] }
     return counter
   }
 }

@@ -88,6 +88,18 @@ export class FixedMeter implements Meter {
     this.#settled += usedAmount
   }
 
+  chargeAt(ticket: number, amount: number, nowMs: number): number {
+    this.#advance(nowMs)
+    if (this.#startMs === NO_WINDOW) {
+      if (ticket > nowMs) this.#openWindow(nowMs)
+      else if (windowEndMs(this.#algorithm.window, ticket) > nowMs) this.#openWindow(ticket)
+    }
+    const at = ticket > this.#startMs ? this.#startMs : ticket
+    if (at === NO_WINDOW) return ticket
+    if (at === this.#startMs) this.#settled += amount
+    return at
+  }
+
   waitMs(need: number, nowMs: number): number | null {
     this.#advance(nowMs)
     if (need <= this.freeAt(nowMs)) return 0

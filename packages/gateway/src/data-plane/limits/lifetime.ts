@@ -58,6 +58,11 @@ export class LifetimeMeter implements Meter {
     this.#settled += usedAmount
   }
 
+  chargeAt(ticket: number, amount: number): number {
+    this.#settled += amount
+    return ticket
+  }
+
   waitMs(): number | null {
     return null
   }

@@ -3,7 +3,6 @@ import type {
   CounterState,
   CounterView,
   Demand,
-  Gate,
   LimitAlert,
   LimitCharge,
   LimitState,
@@ -11,12 +10,19 @@ import type {
   Reservation,
   ReserveResult,
 } from '../../contracts/limit.ts'
+import type {
+  DurableCharge,
+  DurableCharges,
+  DurableGate,
+  HeldCharge,
+} from '../../contracts/durable-charge.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { actualAmount, demandedAmount } from './amounts.ts'
 import type { Counter } from './counter.ts'
 import { isDurable, restoreCounter, saveCounter } from './counter-state.ts'
 import { Counters } from './counters.ts'
 import { GateClock } from './gate-clock.ts'
+import { chargeOf, heldOf, settledOf } from './held-charges.ts'
 import { asOpenReservation, type Grant, Hold, OpenReservation } from './open-reservation.ts'
 import { graver, refusalOf, reservedOutput, shortageOf } from './shortage.ts'
 
@@ -33,13 +39,13 @@ export type MemoryGateOptions = {
 }
 
 /** The gate of one process. Every operation is synchronous, so it is atomic over all charges. */
-export function createMemoryGate(options: MemoryGateOptions): Gate {
+export function createMemoryGate(options: MemoryGateOptions): DurableGate {
   return new MemoryGate(options)
 }
 
 const NOTHING_EXCUSED: readonly Refusal[] = []
 
-class MemoryGate implements Gate {
+class MemoryGate implements DurableGate {
   readonly #clock: GateClock
   readonly #onAlert: (alert: LimitAlert) => void
   readonly #chargeOpen: boolean
@@ -111,7 +117,9 @@ class MemoryGate implements Gate {
     for (const hold of open.holds) {
       const { meter, limit, outputs } = hold.counter
       const used = actualAmount(limit.unit, actual)
-      meter.close(hold, isAmount(used) ? used : hold.amount, nowMs)
+      hold.used = isAmount(used) ? used : hold.amount
+      hold.era = hold.counter.era.id
+      meter.close(hold, hold.used, nowMs)
       if (outputs !== null && isAmount(actual.outputTokens)) {
         outputs.of(open.model).add(actual.outputTokens)
       }
@@ -166,6 +174,20 @@ class MemoryGate implements Gate {
 
   openReservations(): number {
     return this.#open
+  }
+
+  readonly durable: DurableCharges = {
+    held: (reservation) => heldOf(asOpenReservation(reservation).holds),
+    settled: (reservation) => settledOf(asOpenReservation(reservation).holds),
+    charge: (held) => held.map((one) => this.#chargeHeld(one)),
+  }
+
+  #chargeHeld(held: HeldCharge): DurableCharge {
+    const nowMs = this.#clock.nowMs()
+    const counter = this.#counters.get(held.counter) ?? this.#counters.of(chargeOf(held), nowMs)
+    const at = counter.meter.chargeAt(held.at, held.amount, nowMs)
+    this.#changed.add(counter)
+    return { counter: counter.key, amount: held.amount, at, era: counter.era.id }
   }
 
   reset(limitId: string, value: string | null): readonly CounterState[] {

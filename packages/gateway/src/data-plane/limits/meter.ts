@@ -21,6 +21,8 @@ export type Meter = {
   take(amount: number, nowMs: number): number
   /** Replaces what `take` took by what was used; exactly once per ticket. */
   close(taken: Taken, usedAmount: number, nowMs: number): void
+  /** Counts as used what a former process took with this ticket. Returns the ticket of the window that it was counted in. */
+  chargeAt(ticket: number, amount: number, nowMs: number): number
   /** Ms until `need` is free if nothing else changes; null when waiting does not help or the wait is unknown. */
   waitMs(need: number, nowMs: number): number | null
   /** Gate time at which nothing that is counted now counts any more; null: never. */

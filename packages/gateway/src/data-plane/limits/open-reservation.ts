@@ -9,6 +9,9 @@ export class Hold implements Taken {
   readonly limit: LimitPlan
   ticket = 0
   amount = 0
+  /** Null until it is settled. */
+  used: number | null = null
+  era = 0
 
   constructor(counter: Counter) {
     this.counter = counter

@@ -106,6 +106,13 @@ export class SlidingMeter implements Meter {
     this.#dropIfEmpty(taken.ticket)
   }
 
+  chargeAt(ticket: number, amount: number, nowMs: number): number {
+    this.#advance(nowMs)
+    const slot = Math.min(ticket, this.#slotAt(nowMs))
+    if (amount > 0 && slot >= this.#slotAt(nowMs) - SLOTS) this.#settle(slot, amount)
+    return slot
+  }
+
   waitMs(need: number, nowMs: number): number | null {
     const short = need - this.freeAt(nowMs)
     if (short <= 0) return 0

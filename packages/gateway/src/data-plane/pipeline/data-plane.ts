@@ -1,4 +1,6 @@
+import type { DurableCharges } from '../../contracts/durable-charge.ts'
 import type { Gate } from '../../contracts/limit.ts'
+import type { OpenCalls } from '../../contracts/open-calls.ts'
 import type { Protocol } from '../../contracts/protocol.ts'
 import type { Recorder } from '../../contracts/recorder.ts'
 import type { TokenCounter } from '../../contracts/tokenizer.ts'
@@ -17,6 +19,8 @@ export type DataPlane = {
   readonly findKey: (secret: string, nowMs: number, seen?: SeenKey) => KeyPlan | null
   readonly gate: Gate
   readonly recorder: Recorder
+  /** Null: nothing that is reserved outlives this process. */
+  readonly openCalls: { readonly calls: OpenCalls; readonly durable: DurableCharges } | null
   readonly tokenCounter: TokenCounter
   readonly pools: UpstreamPools
   readonly watchdog: Watchdog

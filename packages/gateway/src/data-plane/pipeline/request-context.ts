@@ -1,3 +1,4 @@
+import type { DurableCharge } from '../../contracts/durable-charge.ts'
 import type { Envelope } from '../../contracts/envelope.ts'
 import type { Demand, Reservation } from '../../contracts/limit.ts'
 import type {
@@ -19,6 +20,7 @@ import type { UpstreamCall } from '../upstream/upstream-call.ts'
 import type { DataPlane } from './data-plane.ts'
 
 const EMPTY = Buffer.alloc(0)
+const NO_CHARGES: readonly DurableCharge[] = []
 
 /** What a caller agreed to for one model: the key's own policy, or that of the provider entry that matches. */
 export type Terms = Pick<
@@ -84,6 +86,10 @@ export class RequestContext {
   reservation: Reservation | null = null
   /** Charged to the provider and the target of the attempt at hand. */
   attemptReservation: Reservation | null = null
+  /** What the request holds of durable counters is written down, with this of its target; null: it is not. */
+  noted: { readonly attempt: Reservation | null } | null = null
+  /** What it came to at durable counters. */
+  charges: readonly DurableCharge[] = NO_CHARGES
 
   target: TargetPlan | null = null
   /** What the endpoint's own words could not say of a body in another shape. */

@@ -11,6 +11,7 @@ import { withAccessToken } from '../upstream/access-tokens.ts'
 import { type BuiltRequest, buildRequest } from '../upstream/build-request.ts'
 import { collectBody, UpstreamCall } from '../upstream/upstream-call.ts'
 import { known, type RequestContext, roundMs } from './request-context.ts'
+import { noteOpenCall } from './note-open-call.ts'
 import { openStream, type OpenStream } from './open-stream.ts'
 import { goesOn, retryAttempts } from './retry-attempts.ts'
 
@@ -106,6 +107,8 @@ async function attempt(
     const authorized = withAccessToken(target.provider, built.request, ctx.dataPlane)
     const request = authorized instanceof Promise ? await authorized : authorized
     if (ctx.clientGone) throw new GatewayError('cancelled', 'The client left.')
+    const noted = noteOpenCall(ctx)
+    if (noted instanceof Promise) await noted
     const call = new UpstreamCall(target.provider, request, ctx.dataPlane)
     ctx.call = call
     await call.head

@@ -92,4 +92,14 @@ function settleLimits(ctx: RequestContext, spent: boolean): void {
     if (spent) gate.settle(open, actual)
     else gate.release(open)
   }
+  if (spent) ctx.charges = chargesOf(ctx)
+}
+
+function chargesOf(ctx: RequestContext): RequestContext['charges'] {
+  const { openCalls } = ctx.dataPlane
+  if (openCalls === null) return ctx.charges
+  const { reservation, attemptReservation } = ctx
+  const charges = reservation === null ? [] : openCalls.durable.settled(reservation)
+  if (attemptReservation === null) return charges
+  return [...charges, ...openCalls.durable.settled(attemptReservation)]
 }

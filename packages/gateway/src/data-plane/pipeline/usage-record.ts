@@ -35,6 +35,7 @@ export function usageRecord(ctx: RequestContext): UsageRecord {
     overheadMs: roundMs(ctx.overheadMs ?? overheadMs(ctx)),
     cache: null,
     limits: ctx.limitIds,
+    charges: ctx.charges,
     project: clientText(ctx, PROJECT_HEADERS),
     userAgent: clientText(ctx, ['user-agent']),
     sessionId: clientText(ctx, ['x-claude-code-session-id', 'x-session-id']),

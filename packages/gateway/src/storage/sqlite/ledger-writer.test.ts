@@ -47,7 +47,8 @@ describe('ledger writer', () => {
     worker.answer(new StoreError('full', 'database or disk is full'))
     await expect(append).rejects.toMatchObject({ code: 'ledger_unavailable', status: 503 })
     expect(ledger.healthy()).toBe(false)
-    expect(ledger.pending()).toEqual([])
+    // Told, but not forgotten.
+    expect(ledger.pending()).toMatchObject([{ complete: false, errorClass: 'ledger_unavailable' }])
 
     vi.advanceTimersByTime(1000)
     await worker.called(2)
@@ -62,6 +63,28 @@ describe('ledger writer', () => {
     worker.answer()
     await new Promise((resolve) => setImmediate(resolve))
     expect(ledger.healthy()).toBe(true)
+    expect(worker.calls[3]?.kind).toBe('append')
+    const committed: string[] = []
+    ledger.onCommitted?.((records) => committed.push(...records.map(({ id }) => id)))
+    worker.answer()
+    await ledger.flush()
+    expect(committed).toHaveLength(1)
+    expect(ledger.pending()).toEqual([])
+  })
+
+  it('keeps of what failed only what was sent, and writes it with the next batch', async () => {
+    const worker = fakeWorker()
+    const ledger = createLedgerWriter(worker)
+    const failing = [ledger.append(usageRecord()), ledger.append(usageRecord({ attempts: [] }))]
+    await worker.called(1)
+    worker.answer(new StoreError('full', 'database or disk is full'))
+    await Promise.allSettled(failing)
+    const append = ledger.append(usageRecord())
+    await worker.called(2)
+    expect(worker.batchSizes()).toEqual([2, 2])
+    worker.answer()
+    await append
+    expect(ledger.pending()).toEqual([])
   })
 
   it('is healthy again when a batch commits before the next probe', async () => {
@@ -130,7 +153,7 @@ describe('ledger on a real file', () => {
     other.close()
     await vi.waitFor(() => expect(ledger.healthy()).toBe(true), { timeout: 3000 })
     await ledger.append(usageRecord())
-    expect((await store.records.summary({})).requests).toBe(2)
+    expect((await store.records.summary({})).requests).toBe(3)
     await store.close()
   })
 

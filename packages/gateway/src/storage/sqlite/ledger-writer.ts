@@ -22,6 +22,9 @@ type Batch = {
  * Group commit: what is appended in one turn of the event loop, or while the former batch is written, is one
  * transaction. One batch is in flight at a time, so commits keep the order of the appends.
  *
+ * A record of a call that was sent upstream is kept when its batch fails, although the caller was told: it goes with the
+ * next batch that commits, so that what was spent is in the ledger once.
+ *
  * `flush` resolves when everything accepted so far is committed or has been rejected.
  */
 export function createLedgerWriter(writer: Pick<WorkerClient, 'call'>): LedgerWriter {
@@ -32,7 +35,13 @@ export function createLedgerWriter(writer: Pick<WorkerClient, 'call'>): LedgerWr
   let takeCounters: (() => readonly CounterState[]) | null = null
   let lastSize = 0
   const counters = createCounters()
-  const health = createHealth(() => writer.call({ kind: 'probe' }))
+  let kept: UsageRecord[] = []
+  let tellCommitted: ((records: readonly UsageRecord[]) => void) | null = null
+  const health = createHealth(() => writer.call({ kind: 'probe' }), writeKept)
+
+  function writeKept(): void {
+    if (kept.length > 0 && inFlight === null && !scheduled) send()
+  }
 
   function schedule(): void {
     if (scheduled || inFlight !== null || waiting.lines.length === 0) return
@@ -51,6 +60,11 @@ export function createLedgerWriter(writer: Pick<WorkerClient, 'call'>): LedgerWr
     inFlight = batch
     waiting = newBatch()
     lastSize = batch.lines.length
+    if (kept.length > 0) {
+      batch.records.unshift(...kept)
+      batch.lines.unshift(...kept.map((record) => JSON.stringify(record)))
+      kept = []
+    }
     counters.add(takeCounters?.() ?? [])
     void commit(batch, { lines: batch.lines.join('\n'), counters: counters.pairs() })
   }
@@ -61,7 +75,9 @@ export function createLedgerWriter(writer: Pick<WorkerClient, 'call'>): LedgerWr
       counters.written(message.counters)
       health.recovered()
       batch.outcome.resolve()
+      tellCommitted?.(batch.records)
     } catch (thrown) {
+      kept = batch.records.filter(wasSent).map(notAnswered)
       health.failed()
       batch.outcome.reject(unavailable(thrown))
     }
@@ -78,7 +94,8 @@ export function createLedgerWriter(writer: Pick<WorkerClient, 'call'>): LedgerWr
   return {
     append(record: UsageRecord): Promise<void> {
       if (closed) return Promise.reject(unavailable('The ledger is closed.'))
-      if (waiting.lines.length >= MOST_WAITING) {
+      // What was spent is always taken: there is no more of it than there are calls under way.
+      if (waiting.lines.length >= MOST_WAITING && (health.isHealthy() || !wasSent(record))) {
         health.overflowed()
         return Promise.reject(unavailable('Too many records wait to be written.'))
       }
@@ -90,16 +107,31 @@ export function createLedgerWriter(writer: Pick<WorkerClient, 'call'>): LedgerWr
     countersFrom(source) {
       takeCounters = source
     },
-    pending: () =>
-      inFlight === null ? [...waiting.records] : [...inFlight.records, ...waiting.records],
+    pending: () => [...(inFlight?.records ?? []), ...kept, ...waiting.records],
+    onCommitted(listener) {
+      tellCommitted = listener
+    },
     healthy: health.isHealthy,
     flush,
     async close() {
       closed = true
       health.stopAsking()
       await flush()
+      writeKept()
+      await flush()
     },
   }
+}
+
+function wasSent({ attempts }: UsageRecord): boolean {
+  return attempts.length > 0
+}
+
+/** The client was refused its last byte, because the record could not be written at the time. */
+function notAnswered(record: UsageRecord): UsageRecord {
+  if (!record.complete) return record
+  const errorClass = record.errorClass ?? 'ledger_unavailable'
+  return { ...record, complete: false, errorSource: record.errorSource ?? 'gateway', errorClass }
 }
 
 type Counters = {
@@ -137,7 +169,7 @@ type Health = {
 }
 
 /** Whether the store takes writes. When it does not, it is asked until it does. */
-function createHealth(ask: () => Promise<unknown>): Health {
+function createHealth(ask: () => Promise<unknown>, onAsked: () => void): Health {
   let healthy = true
   let stopped = false
   let retry: NodeJS.Timeout | null = null
@@ -154,7 +186,10 @@ function createHealth(ask: () => Promise<unknown>): Health {
 
   function probe(): void {
     retry = null
-    ask().then(recovered, failed)
+    ask().then(() => {
+      recovered()
+      onAsked()
+    }, failed)
   }
 
   function clear(): void {

@@ -1,0 +1,34 @@
+import type { Gate, LimitAlgorithm, LimitScope, LimitUnit, Reservation } from './limit.ts'
+
+/** What a request came to at one durable counter: enough to count the counter again from the records alone. */
+export type DurableCharge = {
+  /** Key of the counter. */
+  readonly counter: string
+  /** In the limit's unit; `usd`: nano-US-dollars. */
+  readonly amount: number
+  /** The window that it belongs to, in the algorithm's own terms: a fixed window's start, a slot of a sliding one, 0 for life. */
+  readonly at: number
+  /** A counter counts anew after a reset or an edit of its kind: then its era is another. */
+  readonly era: number
+}
+
+/** A charge that is still reserved, and enough of its limit to make the counter again when nothing else is left of it. */
+export type HeldCharge = DurableCharge & {
+  readonly id: string
+  readonly scope: LimitScope
+  readonly value: string
+  readonly unit: LimitUnit
+  readonly algorithm: LimitAlgorithm
+}
+
+/** The part of a gate that has counters of an hour or more, or for life, in this process. */
+export type DurableCharges = {
+  /** What the reservation holds of durable counters. */
+  held(reservation: Reservation): readonly HeldCharge[]
+  /** What a settled reservation came to. Empty after a release. */
+  settled(reservation: Reservation): readonly DurableCharge[]
+  /** Counts as used what calls held that a former process left open. For start-up, after `restore`. */
+  charge(held: readonly HeldCharge[]): readonly DurableCharge[]
+}
+
+export type DurableGate = Gate & { readonly durable: DurableCharges }

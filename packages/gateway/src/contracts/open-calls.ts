@@ -1,0 +1,33 @@
+import type { HeldCharge } from './durable-charge.ts'
+
+/** A call whose outcome is not recorded yet: what its usage record will say if this process does not live to write it. */
+export type OpenCall = {
+  readonly requestId: string
+  readonly startedAtMs: number
+  readonly keyId: string
+  readonly endpoint: string
+  readonly protocol: string
+  readonly stream: boolean
+  readonly requestedModel: string
+  readonly model: string
+  readonly provider: string
+  readonly target: string
+  /** The worst case that was reserved. */
+  readonly inputTokens: number
+  readonly outputTokens: number
+  /** Null: unpriced. */
+  readonly costNanoUsd: number | null
+  readonly charges: readonly HeldCharge[]
+}
+
+/**
+ * The calls that hold durable money and have no record yet, where the next process finds them.
+ *
+ * `note` is in the operating system's hands when it returns, or when its promise resolves. Throws or rejects with
+ * `ledger_unavailable`. A second note of one request replaces the first.
+ */
+export type OpenCalls = {
+  note(call: OpenCall): void | Promise<void>
+  /** The request's record is committed. */
+  done(requestId: string): void
+}

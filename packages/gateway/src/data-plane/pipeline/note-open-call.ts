@@ -1,0 +1,50 @@
+import type { OpenCall } from '../../contracts/open-calls.ts'
+import { demandedAmount } from '../limits/amounts.ts'
+import { known, type RequestContext } from './request-context.ts'
+
+/**
+ * Writes down what the request holds of durable counters, just before a provider is called: a process that does not live
+ * to record the call leaves its reservation to the next. Throws or rejects with `ledger_unavailable`.
+ */
+export function noteOpenCall(ctx: RequestContext): void | Promise<void> {
+  const { openCalls } = ctx.dataPlane
+  const { reservation, attemptReservation: attempt, noted } = ctx
+  if (openCalls === null || (reservation === null && attempt === null)) return
+  // A further attempt holds the same, unless targets are charged too.
+  if (noted !== null && noted.attempt === attempt) return
+  const { durable } = openCalls
+  const charges = reservation === null ? [] : [...durable.held(reservation)]
+  if (attempt !== null) charges.push(...durable.held(attempt))
+  if (charges.length === 0 && noted === null) return
+  ctx.noted = { attempt }
+  return openCalls.calls.note(openCall(ctx, charges))
+}
+
+function openCall(ctx: RequestContext, charges: OpenCall['charges']): OpenCall {
+  const target = known(ctx.target, 'target')
+  const { model, stream } = known(ctx.envelope, 'envelope')
+  const { inputTokens, outputTokens } = known(ctx.demand, 'demand')
+  return {
+    requestId: ctx.requestId,
+    startedAtMs: ctx.startedAtMs,
+    keyId: known(ctx.key, 'key').record.id,
+    endpoint: ctx.endpoint.endpoint,
+    protocol: ctx.protocol.id,
+    stream,
+    requestedModel: model,
+    model: target.fallback ?? model,
+    provider: target.provider.name,
+    target: target.id,
+    inputTokens,
+    outputTokens,
+    costNanoUsd: worstCost(ctx, outputTokens),
+    charges,
+  }
+}
+
+function worstCost(ctx: RequestContext, outputTokens: number): number | null {
+  const demand = known(ctx.demand, 'demand')
+  if (!ctx.endpoint.billed) return 0
+  const unpriced = demand.fixedCostPicoUsd === null || ctx.target?.price === null
+  return unpriced ? null : demandedAmount('usd', demand, outputTokens)
+}
