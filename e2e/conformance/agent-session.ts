@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { expect } from 'vitest'
+import { REASONING_STATES } from '../../packages/gateway/src/providers/sandbox/reasoning-state.ts'
 import { tempFolder } from '../harness/folders.ts'
 import type { Route } from './routes.ts'
 import type { World } from './stage.ts'
@@ -44,7 +45,7 @@ export type AgentTotals = { readonly input: number; readonly output: number }
 
 /**
  * The session as the provider and the ledger saw it: a request per step and one for the end, each recorded once, all
- * tool results told, and the tokens of the client, the ledger and the bill the same.
+ * tool results told, the proof of each step's thinking given back, and the tokens of the client, the ledger and the bill the same.
  */
 export async function checkSession(
   { gateway, sandbox }: World,
@@ -74,6 +75,8 @@ export async function checkSession(
   expect(told).toEqual(owed)
   const last = (await sandbox.requests()).at(-1)?.body ?? ''
   expect(task.words.filter((word) => !last.includes(word))).toEqual([])
+  if (route.protocol === 'openai-chat') return
+  expect(last.split(REASONING_STATES[route.protocol])).toHaveLength(STEPS + 1)
 }
 
 /** Nothing of theirs leaves the machine: whatever is not loopback goes to a port where nobody listens. */

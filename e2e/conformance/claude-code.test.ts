@@ -18,7 +18,8 @@ const CLAUDE = path.join(
 const installed = existsSync(CLAUDE)
 if (!installed) console.log(`skipped: Claude Code is not installed for ${PLATFORM}`)
 
-const MODEL = 'claude-sonnet-4-5'
+/** The sandbox thinks before each of its steps. */
+const MODEL = 'claude-sonnet-4-5+reasoning-8'
 
 afterAll(closeAll)
 
@@ -42,6 +43,7 @@ describe.skipIf(!installed)('Claude Code against the sandbox', () => {
         ANTHROPIC_API_KEY: key,
         ANTHROPIC_MODEL: MODEL,
         ANTHROPIC_SMALL_FAST_MODEL: MODEL,
+        MAX_THINKING_TOKENS: '2048',
         CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
         DISABLE_AUTOUPDATER: '1',
         DISABLE_ERROR_REPORTING: '1',

@@ -1,11 +1,11 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { runProcess } from '../harness/child.ts'
+import { type Finished, runProcess } from '../harness/child.ts'
 import { closeAll, onClose } from '../harness/cleanup.ts'
-import { ROOT } from '../harness/folders.ts'
+import { ROOT, tempFolder } from '../harness/folders.ts'
 import { checkSession, OFFLINE, tenTurnTask } from './agent-session.ts'
-import { ROUTES } from './routes.ts'
+import { type Route, ROUTES } from './routes.ts'
 import { startWorld, type World } from './stage.ts'
 
 const PLATFORM = `${process.platform}-${process.arch}`
@@ -29,7 +29,10 @@ const CODEX = path.join(
 const installed = existsSync(CODEX)
 if (!installed) console.log(`skipped: Codex is not installed for ${PLATFORM}`)
 
-const MODEL = 'gpt-5-codex'
+/** One that Codex knows, and so gives its tool of free text. */
+const MODEL = 'gpt-5.5'
+/** The sandbox thinks before each of its steps. */
+const THINKING_MODEL = `${MODEL}+reasoning-8`
 
 afterAll(closeAll)
 
@@ -42,21 +45,9 @@ describe.skipIf(!installed)('Codex against the sandbox', () => {
 
   it.each(ROUTES)('ten turns over $name', async (route) => {
     const task = tenTurnTask((file) => ({ tool: 'exec_command', input: { cmd: `cat ${file}` } }))
-    const home = homeFolder(world.gateway.proxyUrl)
-    const { key } = world.place(route)
-    const done = await runProcess(
-      CODEX,
-      [
-        'exec',
-        '--json',
-        '--skip-git-repo-check',
-        '--dangerously-bypass-approvals-and-sandbox',
-        task.prompt,
-      ],
-      { cwd: task.folder, env: { ...OFFLINE, HOME: home, CODEX_HOME: home, TOLLGATE_KEY: key } },
-    )
+    const done = await runCodex(world, route, { ...task, model: THINKING_MODEL })
     expect({ code: done.code, err: done.code === 0 ? '' : done.err }).toEqual({ code: 0, err: '' })
-    const events = done.out.trim().split('\n').map(readEvent)
+    const events = eventsOf(done)
     const commands = events.filter(
       ({ item, type }) => type === 'item.completed' && item?.type === 'command_execution',
     )
@@ -70,12 +61,42 @@ describe.skipIf(!installed)('Codex against the sandbox', () => {
       told: { input: usage?.input_tokens ?? 0, output: usage?.output_tokens ?? 0 },
     })
   })
+
+  it.each(ROUTES)('a tool of free text over $name', async (route) => {
+    const folder = tempFolder()
+    const patch = '*** Begin Patch\n*** Add File: made.txt\n+made by a patch\n*** End Patch\n'
+    const prompt = `[[tool:apply_patch ${JSON.stringify({ input: patch })}]] Make the file.`
+    const done = await runCodex(world, route, { folder, prompt, model: MODEL })
+    expect({ code: done.code, err: done.code === 0 ? '' : done.err }).toEqual({ code: 0, err: '' })
+    expect(readFileSync(path.join(folder, 'made.txt'), 'utf8')).toBe('made by a patch\n')
+    const { items } = await world.sandbox.bill()
+    expect(items.map(({ protocol, status }) => [protocol, status])).toEqual([
+      [route.protocol, 200],
+      [route.protocol, 200],
+    ])
+  })
 })
+
+type Work = { readonly folder: string; readonly prompt: string; readonly model: string }
+
+function runCodex(world: World, route: Route, { folder, model, prompt }: Work): Promise<Finished> {
+  const home = homeFolder(world.gateway.proxyUrl)
+  const { key } = world.place(route)
+  const words = ['exec', '--json', '--skip-git-repo-check', '--model', model]
+  return runProcess(CODEX, [...words, '--dangerously-bypass-approvals-and-sandbox', prompt], {
+    cwd: folder,
+    env: { ...OFFLINE, HOME: home, CODEX_HOME: home, TOLLGATE_KEY: key },
+  })
+}
 
 type CodexEvent = {
   readonly type: string
   readonly item?: { readonly type: string; readonly text?: string; readonly exit_code?: number }
   readonly usage?: { readonly input_tokens: number; readonly output_tokens: number }
+}
+
+function eventsOf({ out }: Finished): readonly CodexEvent[] {
+  return out.trim().split('\n').map(readEvent)
 }
 
 function readEvent(line: string): CodexEvent {
@@ -90,7 +111,6 @@ function homeFolder(proxyUrl: string): string {
   const home = mkdtempSync(path.join(cache, 'codex-'))
   onClose(() => rmSync(home, { recursive: true, force: true, maxRetries: 3 }))
   const config = `
-model = "${MODEL}"
 model_provider = "tollgate"
 check_for_update_on_startup = false
 [model_providers.tollgate]

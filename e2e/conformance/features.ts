@@ -71,6 +71,7 @@ export const FEATURES: readonly Feature[] = [
   { name: 'moves', label: 'another provider midway', run: moves },
   { name: 'stop', label: 'stop sequence', run: stop },
   { name: 'usage', label: 'usage', run: usage },
+  { name: 'broken', label: 'broken stream', run: broken },
   { name: '401', label: 'error 401', run: unknownKey },
   { name: '404', label: 'error 404', run: unknownModel },
   { name: '429', label: 'error 429', run: tooMany },
@@ -227,6 +228,20 @@ async function usage(stage: Stage): Promise<void> {
       [line.inputTokens, line.outputTokens],
       'usage',
     )
+  }
+}
+
+const BREAKS = ['cut-after-5', 'drop-after-5', 'error-after-5']
+
+/** However the provider's stream breaks, the client throws, or says that the answer failed. */
+async function broken(stage: Stage): Promise<void> {
+  for (const model of BREAKS) {
+    const session = open(stage, { model, stream: true })
+    const end = await ask(session, 'hello').then(
+      (answer) => answer.finish,
+      () => 'failed',
+    )
+    checkEqual(end, 'failed', `the end of ${model}`)
   }
 }
 

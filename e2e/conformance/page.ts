@@ -49,6 +49,7 @@ const TAIL = `## What a cell checks
 | another provider midway | the result goes to another provider than the call came from; no foreign proof is sent |
 | stop sequence | the text ends before it |
 | usage | the client's numbers are those of the bill |
+| broken stream | a stream that the provider cuts, drops or breaks off with an error is an exception or a failed answer, not an end |
 | errors | 401 of the gateway, 404 and 429 of both, as the client's typed error, streamed or not |`
 
 function clientTable(): string {
@@ -83,8 +84,9 @@ function cell(reason: Reason | null, notes: Notes): string {
 
 const AGENT_HEAD = `## Agents
 
-Ten turns with tools, four of them with two calls at once: all results reach the provider, each request is one record, and
-the tokens of the agent, the ledger and the bill are the same.`
+Ten turns with thinking and tools, four of them with two calls at once: all results and the proof of each turn's thinking
+reach the provider, each request is one record, and the tokens of the agent, the ledger and the bill are the same. Codex also
+changes a file with its tool of free text, which is a function to providers that know no such tools.`
 
 function agentTable(): string {
   const rows: string[][] = []
