@@ -2,7 +2,7 @@ import { isRecord } from './wire/shape.ts'
 import type { ProtocolId } from './client.ts'
 
 /** What a cell finds wrong. */
-export class CheckFailed extends Error {
+class CheckFailed extends Error {
   override readonly name = 'CheckFailed'
 }
 

@@ -25,7 +25,7 @@ export type Setup = {
 }
 
 export type Call = { readonly id: string; readonly name: string; readonly input: unknown }
-export type ToolResult = { readonly call: Call; readonly text: string }
+type ToolResult = { readonly call: Call; readonly text: string }
 export type Said =
   | { readonly from: 'user'; readonly text: string; readonly pngBase64: string | null }
   | { readonly from: 'tools'; readonly results: readonly ToolResult[] }

@@ -228,6 +228,11 @@ async function usage(stage: Stage): Promise<void> {
       [line.inputTokens, line.outputTokens],
       'usage',
     )
+    // What is cached is compared in the ledger: clients count it each in a way of their own.
+    await ask(
+      open(stage, { model: 'cached', stream }),
+      'A prompt that is long enough to be cached.',
+    )
   }
 }
 

@@ -23,7 +23,7 @@ export type Stage = {
   readonly billLine: () => Promise<BillLine>
 }
 
-export type Arrival = { readonly place: Place; readonly arrive: () => Promise<void> }
+type Arrival = { readonly place: Place; readonly arrive: () => Promise<void> }
 
 /** One gateway and one sandbox, with a key for each route. */
 export type World = {

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { UsageRecordView } from '../../packages/gateway/src/control-plane/admin-api.ts'
+import type { BillLine } from '../../packages/gateway/src/providers/sandbox/bill.ts'
 import { closeAll } from '../harness/cleanup.ts'
 import { nothingOpen } from '../harness/nothing-open.ts'
 import { CLIENTS } from './clients.ts'
@@ -38,7 +39,7 @@ export function conformance(file: string): void {
   })
 }
 
-type Tokens = { readonly input: number; readonly output: number }
+type Tokens = Readonly<Record<'input' | 'output' | 'read' | 'write5m' | 'write1h', number>>
 
 /** The requests that are not exactly one record, or whose usage is not what the provider wants paid. */
 async function unlikeLedger(
@@ -55,18 +56,33 @@ async function unlikeLedger(
     if (broken && mine.length === 1 && status === 200) continue
     const told = mine.map((record) => [record.status, paid(record.usage)])
     const line = bill.get(id)
-    const owed =
-      line === undefined ? NOTHING : { input: line.inputTokens, output: line.outputTokens }
+    const owed = line === undefined ? NOTHING : owedFor(line)
     const wanted = [[status, owed]]
     if (!isDeepStrictEqual(told, wanted)) wrong.push({ id, told, wanted })
   }
   return wrong
 }
 
-const NOTHING: Tokens = { input: 0, output: 0 }
+const NOTHING: Tokens = { input: 0, output: 0, read: 0, write5m: 0, write1h: 0 }
 
-function paid({ input, output }: UsageRecordView['usage']): Tokens {
-  return { input: input ?? 0, output: output ?? 0 }
+function owedFor(line: BillLine): Tokens {
+  return {
+    input: line.inputTokens,
+    output: line.outputTokens,
+    read: line.cacheReadTokens,
+    write5m: line.cacheWrite5mTokens,
+    write1h: line.cacheWrite1hTokens,
+  }
+}
+
+function paid(usage: UsageRecordView['usage']): Tokens {
+  return {
+    input: usage.input ?? 0,
+    output: usage.output ?? 0,
+    read: usage.cache_read ?? 0,
+    write5m: usage.cache_write_5m ?? 0,
+    write1h: usage.cache_write_1h ?? 0,
+  }
 }
 
 /** `ok`, or what is said of it in the matrix, or what went wrong. */
