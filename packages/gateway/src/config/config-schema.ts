@@ -69,6 +69,7 @@ export function configSchema(sources: SecretSources): z.ZodType<ParsedConfig> {
     custom_upstreams: section({
       enabled: z.boolean().default(false),
       allow_private: z.boolean().default(false),
+      ports: z.array(z.int().min(1).max(65_535)).default([80, 443]),
     }),
     virtual_keys: z.array(virtualKeySchema).default([]).superRefine(checkKeyNames),
     routing: unavailable(looseObject),

@@ -34,7 +34,11 @@ export type GatewayConfig = {
   readonly teams: Readonly<Record<string, TeamConfig>>
   readonly virtual_keys: readonly VirtualKeyConfig[]
   readonly credentials: { readonly allowed: readonly AllowedCredentialConfig[] }
-  readonly custom_upstreams: { readonly enabled: boolean; readonly allow_private: boolean }
+  readonly custom_upstreams: {
+    readonly enabled: boolean
+    readonly allow_private: boolean
+    readonly ports: readonly number[]
+  }
 }
 
 /** A credential that policies may name. */

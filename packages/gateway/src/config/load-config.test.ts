@@ -121,7 +121,7 @@ describe('loadConfig', () => {
       teams: {},
       virtual_keys: [],
       credentials: { allowed: [] },
-      custom_upstreams: { enabled: false, allow_private: false },
+      custom_upstreams: { enabled: false, allow_private: false, ports: [80, 443] },
     })
     expect(redactConfig(load('server:\npolicy:\n').config)['policy']).toEqual({})
   })

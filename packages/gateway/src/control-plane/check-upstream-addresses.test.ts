@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { afterEach, expect, it } from 'vitest'
 import { type AddressesOf, checkUpstreamAddresses } from './check-upstream-addresses.ts'
 import { testControl, type TestControl } from './testing/test-control.ts'
@@ -35,4 +36,25 @@ it.each<[string, unknown, object]>([
   ['allowed', { upstream_url: 'http://both.test' }, { enabled: true, allow_private: true }],
 ])('leaves alone what is %s', async (_what, policy, upstreams) => {
   await expect(check(policy, upstreams)).resolves.toBeUndefined()
+})
+
+type Case = { readonly url: string; readonly dns?: readonly (readonly string[])[] }
+
+const corpus: { readonly cases: readonly Case[] } = JSON.parse(
+  readFileSync(
+    new URL('../../../../e2e/corpora/url-ssrf/ssrf-cases.json', import.meta.url),
+    'utf8',
+  ),
+)
+/** Names whose first answer is private; what is answered later is looked at when it is dialled. */
+const NAMES = corpus.cases.filter(({ url, dns }) =>
+  dns === undefined ? /^http:\/\/(?:metadata|instance-data)/.test(url) : !/rebind|empty/.test(url),
+)
+
+it.each(NAMES)('refuses $url when it is saved', async ({ url, dns }) => {
+  opened = await testControl({ custom_upstreams: { enabled: true } })
+  const answers: AddressesOf = () => Promise.resolve(dns?.[0] ?? ['169.254.169.254'])
+  await expect(
+    checkUpstreamAddresses(opened.control, { upstream_url: url }, answers),
+  ).rejects.toThrow('stands for a private or special-use address')
 })

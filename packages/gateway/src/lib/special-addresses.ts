@@ -50,3 +50,9 @@ export function isSpecialAddress(address: string): boolean {
   if (family === 0) return true
   return family === 4 ? specialV4.check(bare, 'ipv4') : specialV6.check(bare, 'ipv6')
 }
+
+/** True where a URL's host shows, without a look-up, that it is special: such an address, or this machine by name. */
+export function isSpecialHost(hostname: string): boolean {
+  const host = hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '')
+  return isIP(host) === 0 ? /(?:^|\.)localhost$/.test(host) : isSpecialAddress(host)
+}

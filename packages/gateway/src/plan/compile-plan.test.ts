@@ -18,7 +18,7 @@ describe('compilePlan', () => {
       credentialMissing: null,
       headers: { 'x-static': 'one', authorization: 'Bearer acme-secret' },
       failures: { 418: 'overloaded' },
-      timeouts: { connectMs: 5_000, firstByteMs: 300_000, idleMs: 120_000, totalMs: 600_000 },
+      timeouts: { connectMs: 5_000, firstByteMs: 300_000, idleMs: 300_000, totalMs: 600_000 },
     })
   })
 

@@ -140,11 +140,11 @@ function compileOperator(
       return [credential.reference, { value, providers: names ? new Set(names) : null }]
     },
   )
-  const { enabled, allow_private: allowPrivate } = config.custom_upstreams
+  const { enabled, allow_private: allowPrivate, ports } = config.custom_upstreams
   return {
     providers,
     credentials: new Map(credentials),
-    customUpstreams: { enabled, allowPrivate },
+    customUpstreams: { enabled, allowPrivate, ports: new Set(ports) },
   }
 }
 

@@ -5,6 +5,7 @@ import { NO_SECRET, resolveSecret } from '../config/secret.ts'
 import type { AuthStyle, ProviderFacts } from '../contracts/provider.ts'
 import { didYouMean } from '../lib/did-you-mean.ts'
 import { parseDurationMs } from '../lib/duration.ts'
+import { isSpecialHost } from '../lib/special-addresses.ts'
 import { compileGrant } from './compile-grant.ts'
 import type { ProviderPlan, Timeouts } from './gateway-plan.ts'
 import { PlanError } from './plan-error.ts'
@@ -37,6 +38,7 @@ export function compileProvider(
   const facts = findFacts(name, config, sources)
   const protocols = protocolsOf(config, facts, at)
   const url = compileUrl(config, facts, at)
+  refuseSpecial(url, behaviourOf(config, facts).allowPrivate, at)
   const { credential, credentialMissing, reference } = findCredential(config, facts, sources)
   const auth = authOf(config, facts, { protocols, credential, at })
   const tokenGrant = compileGrant(auth, credential, `${at}.credential`)
@@ -127,6 +129,13 @@ function compileUrl(config: ProviderConfig, facts: ProviderFacts | null, at: str
   const text = fillParams(template, config, at)
   if (!URL.canParse(text)) throw new PlanError(`${at}.base_url`, `"${text}" is no URL`)
   return new URL(text)
+}
+
+/** A name is looked up when it is dialled; an address tells at once that no call would ever pass. */
+function refuseSpecial({ hostname }: URL, allowPrivate: boolean, at: string): void {
+  if (allowPrivate || !isSpecialHost(hostname)) return
+  const problem = `${hostname} is a private or special-use address; set allow_private: true if that is meant`
+  throw new PlanError(`${at}.base_url`, problem)
 }
 
 function specialUrl(config: ProviderConfig, facts: ProviderFacts | null): string | undefined {

@@ -49,7 +49,11 @@ export type OperatorTerms = {
   readonly providers: ReadonlyMap<string, ProviderPlan>
   /** By reference. */
   readonly credentials: ReadonlyMap<string, AllowedCredential>
-  readonly customUpstreams: { readonly enabled: boolean; readonly allowPrivate: boolean }
+  readonly customUpstreams: {
+    readonly enabled: boolean
+    readonly allowPrivate: boolean
+    readonly ports: ReadonlySet<number>
+  }
 }
 
 export type AllowedCredential = {

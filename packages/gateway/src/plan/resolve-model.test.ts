@@ -5,7 +5,7 @@ import { resolveModel } from './resolve-model.ts'
 import type { ModelCatalogue } from '../contracts/catalogue.ts'
 import { KNOWN_MODEL, MODELS, testKey, testPlan } from './testing/plan-fixtures.ts'
 
-const LOCAL = { protocol: 'openai-chat', base_url: 'http://127.0.0.1:1', credential: 'none' }
+const LOCAL = { protocol: 'openai-chat', base_url: 'http://local.test:1', credential: 'none' }
 const PLAN = testPlan({
   providers: { acme: {}, local: LOCAL },
   models: {

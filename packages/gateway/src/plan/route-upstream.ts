@@ -1,6 +1,5 @@
-import { isIP } from 'node:net'
 import type { PolicyConfig } from '../config/policy-config.ts'
-import { isSpecialAddress } from '../lib/special-addresses.ts'
+import { isSpecialHost } from '../lib/special-addresses.ts'
 import type { OperatorTerms } from './gateway-plan.ts'
 import { credentialOf } from './merge-upstream.ts'
 import { PlanError } from './plan-error.ts'
@@ -108,17 +107,24 @@ function unknownProvider(at: string): PlanError {
   return new PlanError(at, problem)
 }
 
+function portOf({ port, protocol }: URL): number {
+  if (port !== '') return Number(port)
+  return protocol === 'https:' ? 443 : 80
+}
+
 /** Names are checked when they are dialled; here only what shows without looking anything up. */
 function checkedUrl({ value, at }: Placed, { customUpstreams }: OperatorTerms): URL {
   if (!customUpstreams.enabled) {
     throw new PlanError(at, 'the operator does not allow it; custom_upstreams.enabled is false')
   }
   const url = new URL(value)
-  const host = url.hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '')
-  const isPrivate = isIP(host) !== 0 ? isSpecialAddress(host) : /(^|\.)localhost$/.test(host)
-  if (isPrivate && !customUpstreams.allowPrivate) {
-    const problem = `${host} is a private or special-use address; custom_upstreams.allow_private is false`
+  if (isSpecialHost(url.hostname) && !customUpstreams.allowPrivate) {
+    const problem = `${url.hostname} is a private or special-use address; custom_upstreams.allow_private is false`
     throw new PlanError(at, problem)
+  }
+  const port = portOf(url)
+  if (!customUpstreams.ports.has(port)) {
+    throw new PlanError(at, `the port ${port} is not among custom_upstreams.ports`)
   }
   return url
 }

@@ -142,7 +142,7 @@ describe('credential', () => {
 })
 
 describe('upstream_url', () => {
-  const open = { custom_upstreams: { enabled: true } }
+  const open = { custom_upstreams: { enabled: true, ports: [80, 443, 8443] } }
   const policy = { default_provider: 'acme', upstream_url: 'https://gw.acme.test:8443/proxy/v1/' }
 
   it('takes the place of the address, and nothing that the operator set goes there', () => {
@@ -196,7 +196,7 @@ describe('timeouts', () => {
     expect(provider.timeouts).toEqual({
       connectMs: 1_000,
       firstByteMs: 300_000,
-      idleMs: 120_000,
+      idleMs: 300_000,
       totalMs: 30_000,
     })
     expect(targeted('acme/m', { timeout: '7s' }).provider.timeouts.totalMs).toBe(7_000)

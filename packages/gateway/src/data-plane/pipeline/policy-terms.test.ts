@@ -228,7 +228,7 @@ describe('upstream_url', () => {
       {
         provider: { headers: { 'x-secret': 'ours' }, query: { token: 'ours' } },
         config: {
-          custom_upstreams: open,
+          custom_upstreams: { ...open, ports: [elsewhere.port] },
           credentials: { allowed: ['env:LOCAL_KEY'] },
         },
       },
@@ -246,7 +246,7 @@ describe('upstream_url', () => {
     const pools = new UpstreamPools((_name, _options, callback) =>
       callback(null, [{ address: '10.0.0.1', family: 4 }]),
     )
-    const policy = { upstream_url: 'http://rebound.test:9/v1' }
+    const policy = { upstream_url: 'http://rebound.test/v1' }
     await start([OK], policy, { pools, config: { custom_upstreams: { enabled: true } } })
     const answer = await ask(harness, { body: CHAT })
     expect([answer.status, JSON.parse(answer.body.toString())]).toMatchObject([

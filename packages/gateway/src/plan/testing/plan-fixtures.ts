@@ -86,7 +86,7 @@ export function testPlan(
 export function testProvider(): ProviderPlan {
   const provider = testPlan({
     providers: {
-      local: { protocol: 'openai-chat', base_url: 'http://127.0.0.1:9', credential: 'none' },
+      local: { protocol: 'openai-chat', base_url: 'http://local.test:9', credential: 'none' },
     },
   }).providers.get('local')
   if (provider === undefined) throw new Error('the fixture has no provider')
