@@ -39,7 +39,9 @@ export function conformance(file: string): void {
   })
 }
 
-type Tokens = Readonly<Record<'input' | 'output' | 'read' | 'write5m' | 'write1h', number>>
+type Tokens = Readonly<
+  Record<'input' | 'output' | 'read' | 'write5m' | 'write1h' | 'thought', number>
+>
 
 /** The requests that are not exactly one record, or whose usage is not what the provider wants paid. */
 async function unlikeLedger(
@@ -63,7 +65,7 @@ async function unlikeLedger(
   return wrong
 }
 
-const NOTHING: Tokens = { input: 0, output: 0, read: 0, write5m: 0, write1h: 0 }
+const NOTHING: Tokens = { input: 0, output: 0, read: 0, write5m: 0, write1h: 0, thought: 0 }
 
 function owedFor(line: BillLine): Tokens {
   return {
@@ -72,6 +74,7 @@ function owedFor(line: BillLine): Tokens {
     read: line.cacheReadTokens,
     write5m: line.cacheWrite5mTokens,
     write1h: line.cacheWrite1hTokens,
+    thought: line.reasoningTokens,
   }
 }
 
@@ -82,6 +85,7 @@ function paid(usage: UsageRecordView['usage']): Tokens {
     read: usage.cache_read ?? 0,
     write5m: usage.cache_write_5m ?? 0,
     write1h: usage.cache_write_1h ?? 0,
+    thought: usage.reasoning ?? 0,
   }
 }
 

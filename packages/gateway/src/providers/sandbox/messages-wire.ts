@@ -121,6 +121,7 @@ function messagesUsage(usage: TurnUsage): Record<string, unknown> {
       ephemeral_1h_input_tokens: usage.cacheWrite1hTokens,
     },
     output_tokens: usage.outputTokens,
+    output_tokens_details: thinkingTokens(usage),
     service_tier: 'standard',
   }
 }
@@ -132,5 +133,10 @@ function finalUsage(usage: TurnUsage): Record<string, unknown> {
     cache_creation_input_tokens: usage.cacheWrite5mTokens + usage.cacheWrite1hTokens,
     cache_read_input_tokens: usage.cacheReadTokens,
     output_tokens: usage.outputTokens,
+    output_tokens_details: thinkingTokens(usage),
   }
+}
+
+function thinkingTokens({ reasoningTokens }: TurnUsage): Record<string, number> | null {
+  return reasoningTokens === 0 ? null : { thinking_tokens: reasoningTokens }
 }
