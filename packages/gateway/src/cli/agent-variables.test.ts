@@ -7,6 +7,7 @@ import {
   providerForProgram,
   UNSERVED,
   variables,
+  wordsFor,
 } from './agent-variables.ts'
 
 const AT = { proxyUrl: 'http://h:1', key: 'tkn_k' }
@@ -72,6 +73,14 @@ describe('for a child', () => {
     ['gemini', 'all'],
     ['az', 'all'],
   ])('%s gets %s', (program, provider) => expect(providerForProgram(program)).toBe(provider))
+
+  it('codex is told by its command line', () => {
+    const words = wordsFor(['/opt/codex', 'exec', 'hi'], 'http://h:1')
+    expect(words).toContain('model_providers.tollgate.base_url="http://h:1/v1"')
+    expect(words).toContain('model_providers.tollgate.env_key="TOLLGATE_KEY"')
+    expect([words[0], words.at(-1)]).toEqual(['/opt/codex', 'hi'])
+    expect(wordsFor(['claude', '-p'], 'http://h:1')).toEqual(['claude', '-p'])
+  })
 
   it.each([
     ['/usr/bin/claude', 'claude'],

@@ -130,6 +130,29 @@ export function providerForProgram(program: string): string {
   return PROGRAMS.get(program) ?? 'both'
 }
 
+/**
+ * Codex reads no variable for the address, only its configuration, which its command line can lay over.
+ *
+ * @see https://github.com/openai/codex/blob/main/docs/config.md (as its release 0.169 takes it)
+ */
+export function codexSettings(proxyUrl: string): readonly (readonly [string, string])[] {
+  return [
+    ['model_provider', '"tollgate"'],
+    ['model_providers.tollgate.name', '"Tollgate"'],
+    ['model_providers.tollgate.base_url', JSON.stringify(`${proxyUrl}/v1`)],
+    ['model_providers.tollgate.env_key', '"TOLLGATE_KEY"'],
+    ['model_providers.tollgate.wire_api', '"responses"'],
+  ]
+}
+
+/** The command of `run`, with what a program must be told by its command line. */
+export function wordsFor(words: readonly string[], proxyUrl: string): readonly string[] {
+  const [program = '', ...args] = words
+  if (programName(program) !== 'codex') return words
+  const settings = codexSettings(proxyUrl).flatMap(([name, value]) => ['-c', `${name}=${value}`])
+  return [program, ...settings, ...args]
+}
+
 /** `/usr/bin/claude` and `claude.cmd` are `claude`. */
 export function programName(command: string): string {
   const last = command.split(/[\\/]/).at(-1) ?? command

@@ -1,7 +1,7 @@
 import path from 'node:path'
 import { didYouMean } from '../lib/did-you-mean.ts'
 import { isRecord } from '../lib/is-record.ts'
-import type { Variables } from './agent-variables.ts'
+import { codexSettings, type Variables } from './agent-variables.ts'
 import type { Io } from './cli-deps.ts'
 import { CliError, wrongUsage } from './cli-error.ts'
 import { readVariable, removeVariables, setVariables } from './dotenv-file.ts'
@@ -25,14 +25,12 @@ export type DestinationFlags = {
 
 const AGENTS: readonly string[] = ['claude-code', 'codex', 'cursor']
 
-/** Throws `CliError` for an agent that is unknown or cannot be served. */
+/** Throws `CliError` for an agent that is unknown. */
 export function destinationOf(io: Io, flags: DestinationFlags): Destination {
   const { agent, output } = flags
   if (agent === 'claude-code') return claudeSettings(io)
   if (agent === 'cursor') return cursorInstructions(io)
-  if (agent === 'codex') {
-    throw new CliError('Codex needs /v1/responses, which is not available in this version.')
-  }
+  if (agent === 'codex') return codexInstructions(io)
   if (agent !== undefined) {
     throw wrongUsage(`unknown agent "${agent}"${didYouMean(agent, AGENTS)}`)
   }
@@ -152,5 +150,34 @@ function cursorInstructions(io: Io): Destination {
     read: () => null,
     write: say,
     remove: () => io.out('In Cursor: Settings > Models > API Keys: clear both fields.\n'),
+  }
+}
+
+/** The file may hold tables and comments of the person's own, so it is not written into. */
+function codexInstructions(io: Io): Destination {
+  return {
+    keyName: 'codex',
+    provider: 'openai',
+    read: () => null,
+    write(variables) {
+      const [key = '', url = ''] = Object.values(variables)
+      const [first = ['', ''], ...others] = codexSettings(url.replace(/\/v1$/, ''))
+      const members = others.map(([name, value]) => `${name.split('.').at(-1)} = ${value}`)
+      io.out(
+        [
+          '# ~/.codex/config.toml, above its first table:',
+          first.join(' = '),
+          '',
+          '# and at its end:',
+          '[model_providers.tollgate]',
+          ...members,
+          '',
+          '# in the shell that starts codex:',
+          `# ${shellLine('TOLLGATE_KEY', key)}`,
+          '',
+        ].join('\n'),
+      )
+    },
+    remove: () => io.out('# ~/.codex/config.toml: take out model_provider and the table.\n'),
   }
 }

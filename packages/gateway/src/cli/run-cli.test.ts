@@ -26,7 +26,6 @@ describe('exit codes', () => {
     ['key update key_1 --replace', 2],
     ['ledger export --csv --json', 2],
     ['init --agent clod', 2],
-    ['init --agent codex', 1],
     ['vault', 1],
     ['start --help', 1],
     ['config export --all', 1],

@@ -5,6 +5,7 @@ import {
   hiddenVariables,
   OWN_NAMES_PROVIDER,
   programName,
+  wordsFor,
   PROVIDER_CHOICES,
   providerForProgram,
   UNSERVED,
@@ -71,7 +72,7 @@ async function run(deps: CliDeps, words: readonly string[], flags: RunFlags): Pr
     const { envKey, envBaseUrl } = flags
     const choice = { provider, proxyUrl: gateway.proxyUrl, key: key.secret, envKey, envBaseUrl }
     const since = new Date().toISOString()
-    const code = await runChild(words, childEnvironment(deps, choice))
+    const code = await runChild(wordsFor(words, gateway.proxyUrl), childEnvironment(deps, choice))
     const counted = key.id !== null || gateway.ephemeral
     if (counted && flags.quiet !== true) io.err(await summaryLine(gateway.client, key.id, since))
     if (code !== 0) throw new CliError('', code)
