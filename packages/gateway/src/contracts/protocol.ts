@@ -184,6 +184,8 @@ export type Protocol = {
   readonly modelsPath?: string
   /** Headers of the request that this protocol's clients send and its providers understand: exact names or `prefix*`. */
   readonly forwardedHeaders: readonly string[]
+  /** Names among them that stay here, since they choose who pays on the operator's credential; absent: none. */
+  readonly withheldHeaders?: readonly string[]
   renderError(error: GatewayError, requestId: string): ErrorReply
   /** An error after the first byte: a whole SSE frame. */
   renderStreamError(error: GatewayError, requestId: string): string

@@ -152,6 +152,7 @@ function translatedHeaders(ctx: RequestContext, target: TargetPlan): string[] {
 
 function isForwarded(protocol: Protocol, name: string): boolean {
   if (FORWARDED.has(name)) return true
+  if (protocol.withheldHeaders?.includes(name) === true) return false
   for (const pattern of protocol.forwardedHeaders) {
     if (pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern)
       return true

@@ -161,6 +161,7 @@ describe('a request', () => {
         'x-stainless-lang': 'js',
         'openai-beta': 'assistants=v2',
         'openai-organization': 'org-theirs',
+        'openai-project': 'proj-theirs',
         traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
         'x-session-id': 's',
         cookie: 'a=b',

@@ -1,7 +1,13 @@
 import type { Protocol } from '../../contracts/protocol.ts'
 import { renderError } from '../openai-wire/error.ts'
 import { limitHeaders } from '../openai-wire/limit-headers.ts'
-import { FORWARDED_HEADERS, MODEL_LIST, renderModel, renderModels } from '../openai-wire/models.ts'
+import {
+  FORWARDED_HEADERS,
+  MODEL_LIST,
+  renderModel,
+  renderModels,
+  WITHHELD_HEADERS,
+} from '../openai-wire/models.ts'
 import { CHAT } from './chat.ts'
 import { COMPLETIONS } from './completions.ts'
 import { CHAT_DIALECT } from './dialect.ts'
@@ -34,6 +40,7 @@ export const OPENAI_CHAT: Protocol = {
   dialect: CHAT_DIALECT,
   marks: [],
   forwardedHeaders: FORWARDED_HEADERS,
+  withheldHeaders: WITHHELD_HEADERS,
   renderError,
   renderStreamError,
   keepAliveFrame: ': keep-alive\n\n',

@@ -1,7 +1,13 @@
 import type { Protocol } from '../../contracts/protocol.ts'
 import { renderError } from '../openai-wire/error.ts'
 import { limitHeaders } from '../openai-wire/limit-headers.ts'
-import { FORWARDED_HEADERS, MODEL_LIST, renderModel, renderModels } from '../openai-wire/models.ts'
+import {
+  FORWARDED_HEADERS,
+  MODEL_LIST,
+  renderModel,
+  renderModels,
+  WITHHELD_HEADERS,
+} from '../openai-wire/models.ts'
 import { RESPONSES_DIALECT } from './dialect.ts'
 import { renderStreamError } from './error.ts'
 import { RESPONSES } from './responses.ts'
@@ -20,6 +26,7 @@ export const OPENAI_RESPONSES: Protocol = {
     'originator',
     'x-codex-*',
   ],
+  withheldHeaders: WITHHELD_HEADERS,
   renderError,
   renderStreamError,
   keepAliveFrame: ': keep-alive\n\n',

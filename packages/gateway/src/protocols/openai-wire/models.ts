@@ -11,6 +11,9 @@ export const FORWARDED_HEADERS: readonly string[] = [
   'x-title',
 ]
 
+/** An organisation or a project of the client's choice would be billed on the operator's credential. */
+export const WITHHELD_HEADERS: readonly string[] = ['openai-organization', 'openai-project']
+
 /** One page. Together answers with the bare list. */
 export const MODEL_LIST: ModelList = {
   path: '/v1/models',
