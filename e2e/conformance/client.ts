@@ -61,8 +61,6 @@ export type Client = {
   readonly errors: { readonly 401: string; readonly 404: string; readonly 429: string }
   /** Features of which the client's library shows nothing, though the wire has it. */
   readonly notShown: readonly string[]
-  /** It knows no event for a failed answer but an error. */
-  readonly swallowsFailures?: boolean
   /** The words of the client for an ordinary end and for tool calls. */
   readonly finishes: { readonly end: string | null; readonly tools: string | null }
 }

@@ -7,8 +7,6 @@ export type Reason = {
   readonly why: string
   /** All but what is missing was checked. */
   readonly partly?: true
-  /** The gateway's part holds; the client makes nothing of it. */
-  readonly ofClient?: true
 }
 
 type Reasons = Readonly<Partial<Record<ProtocolId, Readonly<Record<string, Reason>>>>>
@@ -48,12 +46,6 @@ const NOT_GIVEN_BACK: Reason = {
   why: 'The client shows the thinking, but does not give its proof (`reasoning_details`) back with a streamed answer. The provider then answers the tool result without thinking, and `x-tollgate-loss` says `messages[].thinking`.',
 }
 
-const SWALLOWED: Reason = {
-  result: 'swallowed',
-  ofClient: true,
-  why: 'The client passes over `response.failed`, the event by which the Responses API ends a failed answer.',
-}
-
 /** Whether the text of the thinking can come: someone could ask for it, and the client has a place for it. */
 export function showsThinking(client: Client, { protocol }: Route): boolean {
   const asked = client.protocol !== 'openai-chat' || SHOWN_UNASKED.has(protocol)
@@ -71,7 +63,6 @@ export function givesProofBack(client: Client, { protocol }: Route): boolean {
 export function reasonFor(client: Client, route: Route, feature: string): Reason | null {
   if (feature === 'reasoning') return reasoningReason(client, route)
   const translated = client.protocol !== route.protocol
-  if (feature === 'broken' && translated && client.swallowsFailures) return SWALLOWED
   return (
     CLIENT_LACKS[client.protocol]?.[feature] ??
     (translated ? (ROUTE_LACKS[route.protocol]?.[feature] ?? null) : null)

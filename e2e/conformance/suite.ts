@@ -106,7 +106,6 @@ async function runCell(
   const problems = new Set(checked.flatMap((exchange) => checkWire(client.protocol, exchange)))
   if (problems.size > 0) return `failed: ${[...problems].slice(0, 5).join('; ')} ${failed ?? ''}`
   if (failed === null) return reason?.partly === true ? reason.result : 'ok'
-  if (reason?.ofClient === true) return reason.result
   const loss = new Set(exchanges.flatMap((exchange) => exchange.loss))
   return loss.size > 0 ? `lost: ${[...loss].join(', ')}` : `failed: ${failed}`
 }

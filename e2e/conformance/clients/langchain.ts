@@ -24,7 +24,6 @@ function langchain(name: string, protocol: ProtocolId): Client {
     open: (place, setup) => open(place, setup, responses),
     readError: readOpenAiError,
     notShown: [],
-    swallowsFailures: responses,
     errors: { 401: 'AuthenticationError', 404: 'NotFoundError', 429: 'RateLimitError' },
     finishes: responses
       ? { end: 'completed', tools: 'completed' }

@@ -625,6 +625,7 @@ describe('streams for clients', () => {
       { type: 'error', refusal },
       delta(0, 'b'),
     ])
+    expect(events.at(-2)).toMatchObject({ type: 'error', code, message: 'm' })
     expect(events.at(-1)).toMatchObject({
       type: 'response.failed',
       response: { id: 'resp_r1', status: 'failed', error: { code, message: 'm' } },

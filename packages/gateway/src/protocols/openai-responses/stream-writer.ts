@@ -131,12 +131,19 @@ class ResponsesWriter implements StreamWriter {
     return text + this.state(`response.${status}`, { status, reason, error: null })
   }
 
+  /** Some clients throw at the error only, others look at the last event only. */
   private fail(refusal: ProviderRefusal): string {
     const { error } = sayRefusal(refusal)
     const text = this.begin()
     this.ended = true
     const said = { code: error.code ?? 'server_error', message: error.message }
-    return text + this.state('response.failed', { status: 'failed', reason: null, error: said })
+    const { code, message } = said
+    const event = this.frame(
+      'error',
+      `"code":${JSON.stringify(code)},"message":${JSON.stringify(message)},"param":null`,
+    )
+    const state = { status: 'failed', reason: null, error: said } as const
+    return text + event + this.state('response.failed', state)
   }
 
   /** Once; a provider whose stream has no start still makes one. */
