@@ -2,15 +2,18 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { createModelCatalogue } from './catalogue/model-catalogue.ts'
+import { openStore } from './compose-store.ts'
 import type { GatewayConfig } from './config/gateway-config.ts'
 import { type LoadedConfig, type LoadOptions, loadConfig } from './config/load-config.ts'
 import type { Secret } from './config/secret.ts'
 import type { DurableCharges } from './contracts/durable-charge.ts'
+import type { PolicyRecord } from './contracts/key.ts'
 import type { EventBus } from './contracts/event.ts'
 import type { Gate, LimitAlert } from './contracts/limit.ts'
 import type { ProviderFacts } from './contracts/provider.ts'
 import type { LedgerWriter, Store } from './contracts/store.ts'
 import type { Control } from './control-plane/control.ts'
+import { StoreError } from './errors/store-error.ts'
 import { createMemoryGate } from './data-plane/limits/memory-gate.ts'
 import { SYSTEM_CLOCK } from './lib/clock.ts'
 import { createEventBus } from './observe/event-bus.ts'
@@ -20,7 +23,6 @@ import { configKeyRecords } from './plan/config-keys.ts'
 import type { GatewayPlan } from './plan/gateway-plan.ts'
 import { KeyRing } from './plan/key-ring.ts'
 import { PROVIDERS } from './registry.ts'
-import { openSqliteStore } from './storage/sqlite/open-sqlite-store.ts'
 import { prepareStoreDirectory } from './storage/sqlite/store-directory.ts'
 import { VERSION } from './version.ts'
 
@@ -57,6 +59,9 @@ export type CoreOptions = {
   /** Facts that replace those of the catalogue: the sandbox, at the port where it runs. */
   readonly facts: readonly ProviderFacts[]
   readonly onKeyProblem: (problem: string) => void
+  /** False: a database that does not answer at once is an error. */
+  readonly waitForStore: boolean
+  readonly onStoreProblem: (problem: string) => void
 }
 
 /** Throws `ConfigError`, `PlanError` or `StoreError`. */
@@ -72,13 +77,15 @@ export async function composeCore(options: CoreOptions): Promise<Core> {
   const models = createModelCatalogue()
   const events = createEventBus(SYSTEM_CLOCK)
   const secrets = createSecretRegistry()
-  const { store, ledger } = await openSqliteStore({
-    path: config.storage.url.slice('sqlite:'.length),
-    durability: config.ledger.durability === 'full' ? 'full' : 'process',
+  for (const secret of secretsOf(config.storage.url)) secrets.add(secret)
+  const { store, ledger } = await openStore(config, {
+    wait: options.waitForStore,
+    onProblem: options.onStoreProblem,
   })
   let revision = 0
+  let storedPolicies: readonly PolicyRecord[] | null = null
   const compile = async (from: LoadedConfig): Promise<GatewayPlan> => {
-    const storedPolicies = await store.policies.list()
+    storedPolicies = await latestPolicies(store, storedPolicies)
     revision++
     return compilePlan({
       config: from.config,
@@ -134,6 +141,19 @@ export async function composeCore(options: CoreOptions): Promise<Core> {
   }
 }
 
+/** A file is taken over also while the database does not answer, with the policies that were known last. */
+async function latestPolicies(
+  store: Store,
+  known: readonly PolicyRecord[] | null,
+): Promise<readonly PolicyRecord[]> {
+  try {
+    return await store.policies.list()
+  } catch (thrown) {
+    if (known !== null && thrown instanceof StoreError && thrown.reason === 'away') return known
+    throw thrown
+  }
+}
+
 /** With no providers written, those whose key is in the environment; with none there either, the sandbox. */
 export function withProviders(
   loaded: LoadedConfig,
@@ -171,6 +191,14 @@ function secretOrFile(given: Secret | null, file: string, created: string[]): st
   writeFileSync(file, `${secret}\n`, { mode: 0o600, flag: 'wx' })
   created.push(file)
   return secret
+}
+
+/** The URL of a database, and the password in it. */
+function secretsOf(url: string | Secret): readonly string[] {
+  const text = typeof url === 'string' ? null : url.reveal()
+  if (text === null) return []
+  const password = decodeURIComponent(new URL(text).password)
+  return password === '' ? [text] : [text, password]
 }
 
 function previousHashKeys(config: GatewayConfig): readonly string[] {

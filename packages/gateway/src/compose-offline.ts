@@ -33,7 +33,14 @@ async function openWith(
   loaded: ReturnType<typeof loadConfig>,
   release: () => void,
 ): Promise<OfflineAdmin> {
-  const core = await composeCore({ load, loaded, facts: [], onKeyProblem: () => {} })
+  const core = await composeCore({
+    load,
+    loaded,
+    facts: [],
+    onKeyProblem: () => {},
+    waitForStore: false,
+    onStoreProblem: () => {},
+  })
   const stats = createStats({ clock: SYSTEM_CLOCK })
   const tools = { pools: new UpstreamPools(), watchdog: new Watchdog(), protocols: PROTOCOLS }
   const control: Control = {

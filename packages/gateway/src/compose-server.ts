@@ -9,18 +9,21 @@ import { watchConfig } from './config/watch-config.ts'
 import type { TokenCounter } from './contracts/tokenizer.ts'
 import { startAdminServer } from './control-plane/admin-server.ts'
 import type { Control } from './control-plane/control.ts'
-import { inTurn } from './control-plane/in-turn.ts'
+import { inOrder } from './control-plane/in-turn.ts'
 import { createListener } from './data-plane/http/listener.ts'
 import type { DataPlane } from './data-plane/pipeline/data-plane.ts'
 import { discoverModels, probeProvider } from './data-plane/upstream/probe-provider.ts'
 import { UpstreamPools } from './data-plane/upstream/pools.ts'
 import { Watchdog } from './data-plane/upstream/watchdog.ts'
 import { drainable } from './drain-server.ts'
+import { StoreError } from './errors/store-error.ts'
+import { followStore } from './follow-store.ts'
 import {
   createPrometheusExporter,
   type PrometheusExporter,
 } from './exporters/prometheus/create-prometheus-exporter.ts'
 import { SYSTEM_CLOCK } from './lib/clock.ts'
+import type { Readiness } from './lib/readiness.ts'
 import { parseDurationMs } from './lib/duration.ts'
 import { accessLogSink } from './observe/access-log.ts'
 import { createLogger, type RootLogger } from './observe/log.ts'
@@ -74,6 +77,11 @@ export async function composeServer(options: ServeOptions): Promise<RunningServe
     loaded,
     facts: sandbox === null ? [] : [sandbox.facts],
     onKeyProblem: (problem) => logs.root?.warn({}, problem),
+    waitForStore: true,
+    onStoreProblem: (problem) => {
+      if (logs.root === null) tellBeforeLog(problem, options)
+      else logs.root.warn({}, problem)
+    },
   })
   const log = openLog(core, options)
   logs.root = log
@@ -185,10 +193,26 @@ function composeDataPlane(
       }),
     readiness: () => ({
       ledger: recorder.healthy() ? null : 'usage cannot be recorded',
+      ...databaseReadiness(core),
       providers: someProviderUsable(core) ? null : 'no provider has a usable credential',
     }),
   }
   return { dataPlane, stats, metrics, log }
+}
+
+/** While the database is away, this machine's disk takes the records. */
+function databaseReadiness({ ledger }: Core): Readiness {
+  const backlog = ledger.backlog?.()
+  if (backlog === undefined) return {}
+  const { problem, records } = backlog
+  if (problem === null) return { database: null }
+  return { database: { warning: `does not answer; ${records} records wait for it on disk` } }
+}
+
+/** The log's form is known once the store is open. */
+function tellBeforeLog(problem: string, { jsonLogs }: ServeOptions): void {
+  const line = jsonLogs ? JSON.stringify({ level: 'warn', msg: problem }) : problem
+  process.stderr.write(`${line}\n`)
 }
 
 function someProviderUsable(core: Core): boolean {
@@ -232,14 +256,16 @@ function startBackground(core: Core, parts: DataPlaneParts, control: Control): (
   let stopped = false
   const attempt = (what: string, work: () => Promise<unknown>): void => {
     work().catch((err: unknown) => {
-      // What is cut off by the store's closing is no news.
-      if (!stopped) log.warn({ err }, `${what} failed`)
+      // What is cut off by the store's closing is no news, and that the database is away is told once.
+      const isKnown = err instanceof StoreError && err.reason === 'away'
+      if (!stopped && !isKnown) log.warn({ err }, `${what} failed`)
     })
   }
   const reloadQuietly = (): void => {
     // `reload` has already told the log, the events and the metrics.
-    inTurn(core.store, () => control.reload()).catch(() => {})
+    inOrder(core.store, () => control.reload()).catch(() => {})
   }
+  const unfollow = followStore(core, log)
   const { file } = core.loaded()
   const stopWatching = file === null ? () => {} : watchConfig(file, reloadQuietly)
   process.on('SIGHUP', reloadQuietly)
@@ -263,6 +289,7 @@ function startBackground(core: Core, parts: DataPlaneParts, control: Control): (
   attempt('restoring statistics', () => restoreStats(stats, core.store.records, Date.now()))
   return () => {
     stopped = true
+    unfollow()
     stopWatching()
     process.off('SIGHUP', reloadQuietly)
     clearInterval(touch)

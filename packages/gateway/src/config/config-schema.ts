@@ -28,12 +28,13 @@ import {
   type Secret,
   type SecretSources,
 } from './secret.ts'
+import { type ParsedStorage, storageSchema } from './storage-schema.ts'
 import { checkedText, NOT_AVAILABLE, parsedText, strict, unavailable } from './validate.ts'
 import { parseTimestampMs } from '../lib/duration.ts'
 
 /** The file once validated. What depends on the data directory is still absent; `loadConfig` fills it in. */
 export type ParsedConfig = Omit<GatewayConfig, 'storage' | 'keys'> & {
-  readonly storage: { readonly url: string | null }
+  readonly storage: ParsedStorage
   readonly keys: Omit<KeysConfig, 'hash_key'> & { readonly hash_key: Secret | null }
 }
 
@@ -48,7 +49,7 @@ export function configSchema(sources: SecretSources): z.ZodType<ParsedConfig> {
       level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
       format: z.enum(['json', 'pretty']).nullable().default(null),
     }),
-    storage: section({ url: storageUrl.nullable().default(null) }),
+    storage: storageSchema(sources),
     limits: section({ backend: limitsBackend }),
     keys: section({
       hash_key: secret.nullable().default(null),
@@ -148,12 +149,6 @@ function adminSchema(secret: z.ZodType<Secret>): z.ZodType<AdminConfig> {
     tls: unavailable(z.union([z.boolean(), looseObject])),
   })
 }
-
-const storageUrl = checkedText((url) => {
-  if (/^sqlite:.+/.test(url)) return null
-  if (/^postgres(ql)?:\/\//.test(url)) return NOT_AVAILABLE
-  return `"${url}" is no storage: write sqlite:PATH`
-})
 
 const limitsBackend = z
   .string()

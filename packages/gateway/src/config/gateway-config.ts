@@ -17,8 +17,7 @@ export type GatewayConfig = {
     /** Null: pretty on a terminal, else JSON. */
     readonly format: 'json' | 'pretty' | null
   }
-  /** `sqlite:` and an absolute path. */
-  readonly storage: { readonly url: string }
+  readonly storage: StorageConfig
   readonly limits: { readonly backend: 'memory' }
   readonly keys: KeysConfig
   readonly ledger: {
@@ -39,6 +38,17 @@ export type GatewayConfig = {
     readonly allow_private: boolean
     readonly ports: readonly number[]
   }
+}
+
+export type StorageConfig = {
+  /** `sqlite:` and an absolute path; a secret: the URL of Postgres. */
+  readonly url: string | Secret
+  /** To Postgres, at most. */
+  readonly connections: number
+  /** How long a start waits for Postgres. Null: for ever. */
+  readonly wait: string | null
+  /** Of records that wait on disk for Postgres. */
+  readonly spool_max: string | number
 }
 
 /** A credential that policies may name. */

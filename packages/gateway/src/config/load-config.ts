@@ -7,7 +7,7 @@ import { applyOverrides, envValue, readEnvOverrides, type EnvOverride } from './
 import { foreignLimits, withForeignLimits } from './foreign-limits.ts'
 import type { GatewayConfig } from './gateway-config.ts'
 import { readSource, type ConfigSource } from './read-source.ts'
-import { expandHome, resolveSecret, type SecretSources } from './secret.ts'
+import { expandHome, resolveSecret, Secret, type SecretSources } from './secret.ts'
 import { validate, type Finding, type Validation } from './validate.ts'
 
 const CONFIG_NAMES = ['tollgate.yaml', 'tollgate.yml', 'tollgate.toml', 'tollgate.json'] as const
@@ -199,13 +199,12 @@ function complete(
   sources: SecretSources,
 ): GatewayConfig {
   const dir = resolve(context.cwd, expandHome(parsed.dir))
-  const file = parsed.storage.url?.slice('sqlite:'.length) ?? join(dir, 'tollgate.db')
   const adminToken = context.env['TOLLGATE_ADMIN_TOKEN'] ?? ''
   return {
     ...parsed,
     policy: { ...parsed.policy, ...withForeignLimits(parsed.policy, context.env) },
     dir,
-    storage: { url: `sqlite:${resolve(context.cwd, expandHome(file))}` },
+    storage: { ...parsed.storage, url: storageUrl(parsed, dir, context) },
     admin: {
       ...parsed.admin,
       token:
@@ -217,6 +216,16 @@ function complete(
       hash_key: parsed.keys.hash_key ?? resolveSecret(defaultHashKey(dir, context), sources),
     },
   }
+}
+
+function storageUrl(
+  { storage: { url } }: ParsedConfig,
+  dir: string,
+  { cwd }: ParseContext,
+): string | Secret {
+  if (url instanceof Secret) return url
+  const file = url?.slice('sqlite:'.length) ?? join(dir, 'tollgate.db')
+  return `sqlite:${resolve(cwd, expandHome(file))}`
 }
 
 function defaultHashKey(dir: string, context: ParseContext): string {

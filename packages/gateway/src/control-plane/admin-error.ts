@@ -63,7 +63,7 @@ export function toAdminError(thrown: unknown): AdminError {
   }
   if (thrown instanceof ConfigError) return configProblems('invalid_config', thrown.problems)
   if (thrown instanceof StoreError) {
-    return new AdminError('store_unavailable', `The store cannot be used (${thrown.reason}).`)
+    return new AdminError('store_unavailable', storeProblem(thrown))
   }
   if (thrown instanceof GatewayError && thrown.status === 400) {
     const { param } = thrown.details
@@ -74,6 +74,13 @@ export function toAdminError(thrown: unknown): AdminError {
     )
   }
   return new AdminError('internal', 'Something went wrong inside the gateway.')
+}
+
+function storeProblem({ reason }: StoreError): string {
+  if (reason === 'away') {
+    return 'The database does not answer. Nothing can be looked up or changed until it does; keys that are loaded go on working.'
+  }
+  return `The store cannot be used (${reason}).`
 }
 
 /** The first problem is the message; all of them are listed. */

@@ -4,6 +4,7 @@ import type { Gate } from '../contracts/limit.ts'
 import type { ProviderFacts } from '../contracts/provider.ts'
 import type { LedgerWriter, Store } from '../contracts/store.ts'
 import type { Clock } from '../lib/clock.ts'
+import type { Readiness } from '../lib/readiness.ts'
 import type { GatewayPlan } from '../plan/gateway-plan.ts'
 import type { KeyRing } from '../plan/key-ring.ts'
 
@@ -36,7 +37,7 @@ export type Control = {
   readonly stats: () => Readonly<Record<string, unknown>>
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>
   /** Parts that must work before traffic is taken: what is wrong with each, or null. */
-  readonly readiness: () => Readonly<Record<string, string | null>>
+  readonly readiness: () => Readiness
   /** Calls a provider's model list with its credential. Never throws. */
   readonly testProvider: (name: string) => Promise<ProviderTest>
   /** Its ids, or what went wrong. Never throws. */

@@ -1,7 +1,7 @@
 import type { Context, Hono } from 'hono'
+import { readinessOf } from '../lib/readiness.ts'
 import { requireToken } from './admin-auth.ts'
 import type { Control } from './control.ts'
-import { readinessChecks } from './system-routes.ts'
 
 /** Paths outside the API, for probes and scrapers: they show no configuration and no usage of anybody. */
 export const PUBLIC_PATHS = ['/', '/health', '/healthz', '/health/ready', '/metrics'] as const
@@ -26,8 +26,8 @@ export function mountPublicRoutes(
     '/health': (context) => context.json({ status: 'ok' }),
     '/healthz': (context) => context.json({ status: 'ok' }),
     '/health/ready'(context) {
-      const { ready, parts } = readinessChecks(control)
-      const body = { status: ready ? 'ready' : 'not_ready', checks: parts }
+      const { ready, checks } = readinessOf(control.readiness())
+      const body = { status: ready ? 'ready' : 'not_ready', checks }
       return context.json(body, ready ? 200 : 503)
     },
     async '/metrics'(context) {

@@ -1,5 +1,6 @@
 import { configJsonSchema } from '../config/config-schema.ts'
 import { redactConfig } from '../config/redact-config.ts'
+import { readinessOf } from '../lib/readiness.ts'
 import type { TargetPlan } from '../plan/gateway-plan.ts'
 import { PlanError } from '../plan/plan-error.ts'
 import type { HealthView, TargetHealth } from './admin-api.ts'
@@ -7,7 +8,7 @@ import { AdminError } from './admin-error.ts'
 import { jsonRoute, NO_BODY, NO_QUERY, type AdminRoute } from './admin-route.ts'
 import { configSchema, healthSchema, objectSchema, reloadSchema } from './answer-schemas.ts'
 import type { Control } from './control.ts'
-import { inTurn } from './in-turn.ts'
+import { inOrder } from './in-turn.ts'
 import { timeText } from './written-times.ts'
 
 export const SYSTEM_ROUTES: readonly AdminRoute[] = [
@@ -28,13 +29,13 @@ export const SYSTEM_ROUTES: readonly AdminRoute[] = [
     body: NO_BODY,
     answer: healthSchema,
     handle({ control }): HealthView {
-      const checks = readinessChecks(control)
+      const { ready, checks } = readinessOf(control.readiness())
       return {
-        status: checks.ready ? 'ok' : 'degraded',
+        status: ready ? 'ok' : 'degraded',
         version: control.version,
         serving: control.serving,
         started_at: timeText(control.startedAtMs),
-        checks: checks.parts,
+        checks,
         targets: configuredTargets(control).map(targetHealth),
       }
     },
@@ -65,7 +66,7 @@ export const SYSTEM_ROUTES: readonly AdminRoute[] = [
     body: NO_BODY,
     answer: reloadSchema,
     async handle({ control }) {
-      await inTurn(control.store, () => reload(control))
+      await inOrder(control.store, () => reload(control))
       return { reloaded: true, revision: control.plan().revision }
     },
   }),
@@ -79,18 +80,6 @@ export const SYSTEM_ROUTES: readonly AdminRoute[] = [
     handle: () => configJsonSchema(),
   }),
 ]
-
-/** What `/health/ready` and `health` say of the parts that must work. */
-export function readinessChecks(control: Control): {
-  readonly ready: boolean
-  readonly parts: Readonly<Record<string, string>>
-} {
-  const parts = Object.entries(control.readiness())
-  return {
-    ready: parts.every(([, problem]) => problem === null),
-    parts: Object.fromEntries(parts.map(([name, problem]) => [name, problem ?? 'ok'])),
-  }
-}
 
 /** A plan that cannot run is here the file's fault, not that of a policy in a request. */
 async function reload(control: Control): Promise<void> {

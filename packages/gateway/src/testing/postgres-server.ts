@@ -1,4 +1,4 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -29,13 +29,18 @@ const FOLDERS = ['/usr/local/bin', '/opt/homebrew/bin', ...versionsIn('/usr/lib/
 /** The folder with `initdb` and `postgres`; null where Postgres is not installed, or nobody may run it. */
 export const POSTGRES_FOLDER: string | null = findFolder()
 
-if (POSTGRES_FOLDER === null) console.warn('Postgres is not installed: its tests are skipped.')
+if (POSTGRES_FOLDER === null) {
+  process.stderr.write('Postgres is not installed here: its tests are skipped.\n')
+}
 
 function findFolder(): string | null {
+  if (isRoot() && idOf('-u') === null) return null
   const places = [...(process.env['PATH'] ?? '').split(path.delimiter), ...FOLDERS]
-  const isIn = (folder: string): boolean =>
-    ['initdb', 'postgres'].every((name) => existsSync(path.join(folder, name)))
-  return places.find(isIn) ?? null
+  return places.find(hasPrograms) ?? null
+}
+
+function hasPrograms(folder: string): boolean {
+  return ['initdb', 'postgres'].every((name) => existsSync(path.join(folder, name)))
 }
 
 function versionsIn(folder: string): readonly string[] {
@@ -45,9 +50,17 @@ function versionsIn(folder: string): readonly string[] {
 
 /** Postgres refuses to run as root: then it runs as its own user. */
 function owner(): { readonly uid: number; readonly gid: number } | null {
-  if (process.getuid?.() !== 0) return null
-  const id = (flag: string): number => Number(execFileSync('id', [flag, 'postgres']).toString())
-  return { uid: id('-u'), gid: id('-g') }
+  const [uid, gid] = isRoot() ? [idOf('-u'), idOf('-g')] : [null, null]
+  return uid === null || gid === null ? null : { uid, gid }
+}
+
+function isRoot(): boolean {
+  return process.getuid?.() === 0
+}
+
+function idOf(flag: '-u' | '-g'): number | null {
+  const { status, stdout } = spawnSync('id', [flag, 'postgres'])
+  return status === 0 ? Number(stdout.toString()) : null
 }
 
 export async function startPostgres(): Promise<PostgresServer> {

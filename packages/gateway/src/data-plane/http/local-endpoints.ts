@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { ModelListing, Protocol } from '../../contracts/protocol.ts'
 import { GatewayError, toGatewayError } from '../../errors/gateway-error.ts'
+import { readinessOf } from '../../lib/readiness.ts'
 import { newRequestId } from '../../lib/sortable-id.ts'
 import type { KeyPlan } from '../../plan/gateway-plan.ts'
 import { listModels } from '../../plan/list-models.ts'
@@ -67,10 +68,7 @@ function onlyReads(head: RequestHead, reads: boolean): void {
 }
 
 function sendReadiness({ dataPlane, res }: LocalRequest): void {
-  const parts = dataPlane.readiness()
-  const ready = Object.values(parts).every((problem) => problem === null)
-  const checks: Record<string, string> = {}
-  for (const name in parts) checks[name] = parts[name] ?? 'ok'
+  const { ready, checks } = readinessOf(dataPlane.readiness())
   sendJson(res, ready ? 200 : 503, { status: ready ? 'ready' : 'not_ready', checks })
 }
 

@@ -5,6 +5,7 @@ import type { Protocol } from '../../contracts/protocol.ts'
 import type { Recorder } from '../../contracts/recorder.ts'
 import type { TokenCounter } from '../../contracts/tokenizer.ts'
 import type { Clock } from '../../lib/clock.ts'
+import type { Readiness } from '../../lib/readiness.ts'
 import type { GatewayPlan, KeyPlan } from '../../plan/gateway-plan.ts'
 import type { SeenKey } from '../../plan/key-ring.ts'
 import type { UpstreamPools } from '../upstream/pools.ts'
@@ -30,7 +31,7 @@ export type DataPlane = {
   readonly onError: (error: unknown, requestId: string) => void
   readonly onRefusal: (refusal: RefusalNotice) => void
   /** Liveness parts of `/health/ready`; each says what is wrong, or null. */
-  readonly readiness: () => Readonly<Record<string, string | null>>
+  readonly readiness: () => Readiness
 }
 
 type RefusalNotice = {

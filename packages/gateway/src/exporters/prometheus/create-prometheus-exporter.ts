@@ -1,6 +1,6 @@
 import { collectDefaultMetrics, Registry } from 'prom-client'
 import type { Sink } from '../../contracts/recorder.ts'
-import type { LedgerWriter } from '../../contracts/store.ts'
+import type { LedgerBacklog, LedgerWriter } from '../../contracts/store.ts'
 import { type Clock, SYSTEM_CLOCK } from '../../lib/clock.ts'
 import { counterFamily, type Family, gaugeFamily } from './families.ts'
 import { createRequestMetrics } from './request-metrics.ts'
@@ -9,7 +9,7 @@ export type PrometheusOptions = {
   readonly version: string
   readonly commit?: string
   /** Null: no ledger, and no metrics of one. */
-  readonly ledger: Pick<LedgerWriter, 'pending' | 'healthy'> | null
+  readonly ledger: Pick<LedgerWriter, 'pending' | 'healthy' | 'backlog'> | null
   /** Read at each scrape. */
   readonly gauges: {
     readonly requestsInFlight: () => number
@@ -75,12 +75,14 @@ function gauges(options: PrometheusOptions): readonly Family[] {
   return [
     ...families,
     gaugeFamily('tollgate_ledger_pending_records', 'Records not yet committed.', () => {
-      return ledger.pending().length
+      return ledger.backlog?.().records ?? ledger.pending().length
     }),
     gaugeFamily(
       'tollgate_ledger_lag_seconds',
       'Age of the oldest record not yet committed.',
       () => {
+        const backlog = ledger.backlog?.()
+        if (backlog !== undefined) return secondsSince(backlog.oldestAtMs, clock.wallMs())
         const [oldest] = ledger.pending()
         if (oldest === undefined) return 0
         return Math.max(0, clock.wallMs() - oldest.startedAtMs - oldest.latencyMs) / 1000
@@ -89,7 +91,37 @@ function gauges(options: PrometheusOptions): readonly Family[] {
     gaugeFamily('tollgate_ledger_healthy', '1 while records can be written.', () => {
       return ledger.healthy() ? 1 : 0
     }),
+    ...backlogGauges(ledger),
   ]
+}
+
+function backlogGauges(ledger: Pick<LedgerWriter, 'backlog'>): readonly Family[] {
+  if (ledger.backlog === undefined) return []
+  const read = (of: (backlog: LedgerBacklog) => number) => (): number => {
+    const backlog = ledger.backlog?.()
+    return backlog === undefined ? 0 : of(backlog)
+  }
+  return [
+    gaugeFamily(
+      'tollgate_ledger_spool_bytes',
+      'Records on disk for the database.',
+      read(({ bytes }) => bytes),
+    ),
+    gaugeFamily(
+      'tollgate_ledger_spool_max_bytes',
+      'The spool is full at so many.',
+      read(({ maxBytes }) => maxBytes),
+    ),
+    gaugeFamily(
+      'tollgate_store_up',
+      '1 while the database takes records.',
+      read(({ problem }) => (problem === null ? 1 : 0)),
+    ),
+  ]
+}
+
+function secondsSince(atMs: number | null, nowMs: number): number {
+  return atMs === null ? 0 : Math.max(0, nowMs - atMs) / 1000
 }
 
 function buildInfo({ version, commit }: PrometheusOptions): Family {

@@ -41,6 +41,8 @@ export function openConnections(url: string, most: number): Connections {
   const pool = new Pool({ ...config, max: most, allowExitOnIdle: true })
   // A connection that breaks while nobody uses it is replaced by the next one.
   pool.on('error', () => {})
+  // One that breaks between two statements of its user fails at the next; nobody else need hear of it.
+  pool.on('connect', (client) => void client.on('error', () => {}))
   const state = { closed: false }
   return {
     database: new Kysely<Tables>({ dialect: new PostgresDialect({ pool: discarding(pool) }) }),

@@ -10,6 +10,7 @@ import type { PostgresAccess } from './access.ts'
 import { changeFeed } from './change-feed.ts'
 import { type Connections, openConnections } from './connections.ts'
 import { counterStore } from './counter-store.ts'
+import { exclusively } from './exclusively.ts'
 import { keyStore } from './key-store.ts'
 import { SpoolLedger } from './ledger-writer.ts'
 import { migrate } from './migrations.ts'
@@ -37,9 +38,6 @@ export type PostgresStoreOptions = {
 
 const ASK_AGAIN_MS = 500
 const SPOOL_FILE_BYTES = 4 * 1024 * 1024
-/** `toll`, `edit`: the key of the lock under which one gateway at a time changes keys and policies. */
-const EDIT_LOCK = [0x746f6c6c, 0x65646974] as const
-const LOCK_TIMEOUT_MS = 5000
 
 /**
  * Connects and migrates. What an earlier process left in the spool is written first. `store.close` also closes the
@@ -96,7 +94,7 @@ function assemble(connections: Connections, ledger: SpoolLedger, instance: strin
     records: recordStore(access),
     counters: counterStore(access, { instance, ledger }),
     changes: changeFeed(connections, { count: () => ownChanges }),
-    exclusively: (change) => exclusively(connections, change),
+    exclusively: (change) => exclusively(database, change),
     async check() {
       try {
         await sql`SELECT 1`.execute(database)
@@ -108,28 +106,6 @@ function assemble(connections: Connections, ledger: SpoolLedger, instance: strin
       await ledger.close()
       await connections.close()
     },
-  }
-}
-
-/** The lock goes with its transaction, and so with this process. */
-async function exclusively<T>({ database }: Connections, change: () => Promise<T>): Promise<T> {
-  const outcome: { thrown: unknown; failed: boolean } = { thrown: null, failed: false }
-  try {
-    return await database.transaction().execute(async (transaction) => {
-      await sql`SELECT set_config('lock_timeout', ${String(LOCK_TIMEOUT_MS)}, true)`.execute(
-        transaction,
-      )
-      await sql`SELECT pg_advisory_xact_lock(${EDIT_LOCK[0]}, ${EDIT_LOCK[1]})`.execute(transaction)
-      try {
-        return await change()
-      } catch (thrown) {
-        outcome.failed = true
-        outcome.thrown = thrown
-        throw thrown
-      }
-    })
-  } catch (thrown) {
-    throw outcome.failed ? outcome.thrown : toStoreError(thrown)
   }
 }
 

@@ -26,10 +26,21 @@ export function toStoreError(thrown: unknown): StoreError {
 }
 
 function reasonOf(thrown: unknown): StoreErrorReason {
-  // Everything else comes from the socket: refused, reset, timed out.
-  if (!(thrown instanceof DatabaseError)) return 'away'
+  if (!(thrown instanceof DatabaseError)) return isOfConnection(thrown) ? 'away' : 'failed'
   const code = thrown.code ?? ''
   return REASONS.get(code) ?? REASONS.get(code.slice(0, 2)) ?? 'failed'
+}
+
+/** What the driver says of a connection in words, without a code. */
+const OF_CONNECTION =
+  /^(Connection terminated|Query read timeout|timeout e|Client has encountered|Client was closed|driver has already been destroyed)/
+
+/** Of the socket, of the search for the host, of TLS, or of the driver. */
+function isOfConnection(thrown: unknown): boolean {
+  if (!(thrown instanceof Error)) return false
+  const code = 'code' in thrown ? thrown.code : null
+  if (typeof code === 'string' && /^[A-Z][A-Z0-9_]+$/.test(code)) return true
+  return thrown instanceof AggregateError || OF_CONNECTION.test(thrown.message)
 }
 
 /** Between tries: a killed backend is replaced at once; a failover takes longer than anybody should wait. */
@@ -39,13 +50,14 @@ const PAUSES_MS = [10, 100, 300]
  * Runs `work` again after a serialization failure, a deadlock or a lost connection. `again`: a former try may have been
  * committed without our knowing.
  *
- * @throws StoreError
+ * @throws StoreError, or what is no fault of the database as it is
  */
 export async function withRetries<T>(work: (again: boolean) => Promise<T>): Promise<T> {
   for (let attempt = 0; ; attempt++) {
     try {
       return await work(attempt > 0)
     } catch (thrown) {
+      if (!(thrown instanceof DatabaseError) && !isOfConnection(thrown)) throw thrown
       const error = toStoreError(thrown)
       const pauseMs = PAUSES_MS[attempt]
       if (pauseMs === undefined || (error.reason !== 'away' && error.reason !== 'busy')) throw error

@@ -1,0 +1,40 @@
+import path from 'node:path'
+import type { GatewayConfig } from './config/gateway-config.ts'
+import type { LedgerWriter, Store } from './contracts/store.ts'
+import { parseDurationMs, parseSizeBytes } from './lib/duration.ts'
+import { openSqliteStore } from './storage/sqlite/open-sqlite-store.ts'
+
+export type StoreOptions = {
+  /** False: a database that does not answer at once is an error. */
+  readonly wait: boolean
+  /** What the operator must know, in words. */
+  readonly onProblem: (problem: string) => void
+}
+
+/** The store that `storage.url` names. Throws `StoreError`. */
+export async function openStore(
+  config: GatewayConfig,
+  { wait, onProblem }: StoreOptions,
+): Promise<{ readonly store: Store; readonly ledger: LedgerWriter }> {
+  const { storage, ledger, dir } = config
+  const durability = ledger.durability === 'full' ? 'full' : 'process'
+  if (typeof storage.url === 'string') {
+    const url = storage.url.slice('sqlite:'.length)
+    return await openSqliteStore({ path: url, durability })
+  }
+  // Loaded only where it is used: it costs the start some 50 ms.
+  const { openPostgresStore } = await import('./storage/postgres/open-postgres-store.ts')
+  return await openPostgresStore({
+    url: storage.url.reveal() ?? '',
+    spoolDirectory: path.join(dir, 'spool'),
+    spoolMaxBytes: parseSizeBytes(storage.spool_max),
+    durability,
+    connections: storage.connections,
+    waitMs: wait && storage.wait !== '0s' ? longestMs(storage.wait) : 0,
+    onProblem,
+  })
+}
+
+function longestMs(wait: string | null): number | null {
+  return wait === null ? null : parseDurationMs(wait)
+}
