@@ -37,7 +37,11 @@ process.exit(0)
 
 async function benchLedger(durability: 'process' | 'full', parallel: number): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), 'tollgate-bench-'))
-  const { store, ledger } = await openSqliteStore({ path: join(directory, 't.db'), durability })
+  const { store, ledger } = await openSqliteStore({
+    path: join(directory, 't.db'),
+    durability,
+    chainKeys: ['a key of the benchmark'],
+  })
   const waits: number[] = []
   const mainMs: number[] = []
   let next = 0

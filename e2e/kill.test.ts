@@ -133,6 +133,9 @@ describe('a gateway that ends under load', () => {
     )
     expect(promised.size).toBeGreaterThan(KILLS * 40)
     expect(slowest).toBeLessThanOrEqual(READY_MS)
+    const verified = await gateway.cli('ledger', 'verify', '--chain')
+    expect(verified).toMatchObject({ code: 0, out: expect.stringContaining(': 0 differences') })
+    expect(verified.out).toContain(': 0 findings')
     expect((await gateway.cli('doctor')).err).not.toMatch(/corrupt|malformed/i)
   })
 

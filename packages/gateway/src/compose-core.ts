@@ -80,6 +80,7 @@ export async function composeCore(options: CoreOptions): Promise<Core> {
   for (const secret of secretsOf(config.storage.url)) secrets.add(secret)
   const { store, ledger } = await openStore(config, {
     wait: options.waitForStore,
+    hashKeys: [hashKey, ...previousHashKeys(config)],
     onProblem: options.onStoreProblem,
   })
   let revision = 0

@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto'
 import path from 'node:path'
 import type { GatewayConfig } from './config/gateway-config.ts'
 import type { LedgerWriter, Store } from './contracts/store.ts'
@@ -7,6 +8,8 @@ import { openSqliteStore } from './storage/sqlite/open-sqlite-store.ts'
 export type StoreOptions = {
   /** False: a database that does not answer at once is an error. */
   readonly wait: boolean
+  /** The current one first. */
+  readonly hashKeys: readonly string[]
   /** What the operator must know, in words. */
   readonly onProblem: (problem: string) => void
 }
@@ -14,13 +17,13 @@ export type StoreOptions = {
 /** The store that `storage.url` names. Throws `StoreError`. */
 export async function openStore(
   config: GatewayConfig,
-  { wait, onProblem }: StoreOptions,
+  { wait, onProblem, hashKeys }: StoreOptions,
 ): Promise<{ readonly store: Store; readonly ledger: LedgerWriter }> {
   const { storage, ledger, dir } = config
   const durability = ledger.durability === 'full' ? 'full' : 'process'
   if (typeof storage.url === 'string') {
     const url = storage.url.slice('sqlite:'.length)
-    return await openSqliteStore({ path: url, durability })
+    return await openSqliteStore({ path: url, durability, chainKeys: chainKeys(hashKeys) })
   }
   // Loaded only where it is used: it costs the start some 50 ms.
   const { openPostgresStore } = await import('./storage/postgres/open-postgres-store.ts')
@@ -33,6 +36,13 @@ export async function openStore(
     waitMs: wait && storage.wait !== '0s' ? longestMs(storage.wait) : 0,
     onProblem,
   })
+}
+
+/** The chain over the records has keys of its own, so that neither use of the secret tells of the other. */
+function chainKeys(hashKeys: readonly string[]): readonly string[] {
+  return hashKeys.map((key) =>
+    createHmac('sha256', key).update('tollgate chain over records').digest('hex'),
+  )
 }
 
 function longestMs(wait: string | null): number | null {

@@ -5,6 +5,7 @@ import type {
   KeyExplanation,
   KeyView,
   KeyWithSecret,
+  LedgerVerification,
   LimitChange,
   LimitExplanation,
   LimitView,
@@ -51,6 +52,11 @@ export const isUsageRecord: Guard<UsageRecordView> = shaped<UsageRecordView>(
   'id',
   'request_id',
   'usage',
+)
+export const isLedgerVerification: Guard<LedgerVerification> = shaped<LedgerVerification>(
+  'ok',
+  'differences',
+  'chain',
 )
 export const isUsageSummary: Guard<UsageSummary> = shaped<UsageSummary>(
   'requests',

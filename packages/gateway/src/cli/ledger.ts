@@ -4,10 +4,11 @@ import { type AdminClient, eachItem, type Query, requestOne, withQuery } from '.
 import { costText, wholeText } from './amounts.ts'
 import { isKey, isUsageRecord, isUsageSummary } from './answers.ts'
 import type { CliDeps } from './cli-deps.ts'
-import { notAvailable, wrongUsage } from './cli-error.ts'
+import { wrongUsage } from './cli-error.ts'
 import { withAdmin } from './connect-admin.ts'
 import { csvHeader, csvLine } from './csv.ts'
 import { count, examples, printJson, withJson, withPlace } from './flags.ts'
+import { verifyCommand } from './ledger-verify.ts'
 import { loadOptions, type PlaceFlags } from './load-options.ts'
 import { table } from './table.ts'
 
@@ -29,11 +30,12 @@ const LISTED = 50
 
 export function ledgerCommand(deps: CliDeps): Command {
   const command = new Command('ledger').description('what was used and what it cost')
-  const parts = [summaryCommand(deps), listCommand(deps), exportCommand(deps), verifyCommand()]
+  const parts = [summaryCommand(deps), listCommand(deps), exportCommand(deps), verifyCommand(deps)]
   for (const part of parts) command.addCommand(part)
   return examples(command, [
     'ledger summary --since 24h',
     'ledger list --key key_3k --status 4xx',
+    'ledger verify --chain',
     'ledger export --csv --since 2030-01-01T00:00:00Z > usage.csv',
   ])
 }
@@ -177,14 +179,4 @@ async function exportRecords(deps: CliDeps, flags: ExportFlags): Promise<void> {
     }
     if (!csv) io.out('\n]\n')
   })
-}
-
-function verifyCommand(): Command {
-  return new Command('verify')
-    .description('prove the ledger (not available in this version)')
-    .allowUnknownOption()
-    .argument('[args...]')
-    .action(() => {
-      throw notAvailable('ledger verify')
-    })
 }

@@ -29,7 +29,6 @@ describe('exit codes', () => {
     ['vault', 1],
     ['start --help', 1],
     ['config export --all', 1],
-    ['ledger verify', 1],
     ['policy test a b', 1],
   ])('`tollgate %s` ends with %i', async (line, code) => {
     const ran = await ranWith(line.split(' ').filter((word) => word !== ''))

@@ -1,4 +1,5 @@
 import type { KeyRecord, PolicyRecord } from './key.ts'
+import type { LedgerProof } from './ledger-proof.ts'
 import type { CounterState } from './limit.ts'
 import type { UsageRecord } from './usage-record.ts'
 
@@ -8,6 +9,8 @@ export type Store = {
   readonly policies: PolicyStore
   readonly records: RecordStore
   readonly counters: CounterStore
+  /** Absent: this store cannot prove its records. */
+  readonly proof?: LedgerProof
   /** Of a store that several gateways share: what others change. Absent: only this process changes it. */
   readonly changes?: ChangeFeed
   /** Of a store that several gateways share: one of them at a time runs a change. */

@@ -459,3 +459,44 @@ export type EventView = {
   readonly at: string
   readonly data: JsonObject
 }
+
+/** A durable counter beside what the records come to. Money in US dollars. */
+export type RecountView = {
+  readonly id: string
+  readonly scope: string
+  readonly value: string
+  readonly unit: string
+  readonly algorithm: string
+  readonly window_start: string | null
+  readonly counted: number
+  /** Null: the records cannot tell; see `reason`. */
+  readonly recounted: number | null
+  readonly difference: number | null
+  readonly reason: string | null
+}
+
+export type LedgerVerification = {
+  /** No counter differs, and the chain, if it was asked for, has no finding. */
+  readonly ok: boolean
+  readonly records: number
+  readonly counters: number
+  readonly not_recounted: readonly RecountView[]
+  readonly differences: readonly RecountView[]
+  /** Null: it was not asked for. */
+  readonly chain: ChainView | null
+}
+
+type ChainView = {
+  readonly checked: number
+  /** Records of before the chain, which nothing proves. */
+  readonly unlinked: number
+  readonly checkpoints: number
+  readonly last_checkpoint_at: string | null
+  /** The first hundred. */
+  readonly findings: readonly {
+    readonly position: number
+    readonly record_id: string | null
+    readonly problem: string
+  }[]
+  readonly findings_total: number
+}

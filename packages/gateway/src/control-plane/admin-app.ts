@@ -6,6 +6,7 @@ import { mountBucketRoutes } from './bucket-routes.ts'
 import type { Control } from './control.ts'
 import { eventRoutes, type EventRouteOptions } from './event-routes.ts'
 import { KEY_ROUTES } from './key-routes.ts'
+import { LEDGER_ROUTES } from './ledger-routes.ts'
 import { LIMIT_ROUTES } from './limit-routes.ts'
 import { MODEL_ROUTES } from './model-routes.ts'
 import { openApiDocument } from './openapi.ts'
@@ -35,6 +36,7 @@ export function adminRoutes(options: EventRouteOptions = {}): readonly AdminRout
     ...MODEL_ROUTES,
     ...LIMIT_ROUTES,
     ...USAGE_ROUTES,
+    ...LEDGER_ROUTES,
     ...SYSTEM_ROUTES,
     ...eventRoutes(options),
   ]

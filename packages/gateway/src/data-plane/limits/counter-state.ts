@@ -53,31 +53,51 @@ export function restoreCounter(
   stored: CounterState,
   options: { readonly nowMs: number; readonly chargeOpen: boolean },
 ): Counter {
-  try {
-    const state: unknown = JSON.parse(stored.state)
-    if (!isRecord(state) || state['format'] !== FORMAT) throw new TypeError('Unknown format.')
-    const limit = readLimit(state)
-    const saved = { ...options, state: readRecord(state, 'meter') }
-    const { kind } = limit.algorithm
+  const { limit, value, era, meter } = readCounterState(stored)
+  const { kind } = limit.algorithm
+  return named(stored, () => {
+    const saved = { ...options, state: meter }
     return new Counter(limit, {
       key: stored.counterKey,
-      value: readText(state, 'value'),
+      value,
       meter: restoreMeter(limit.algorithm, saved),
       restored: true,
-      era: readEra(state) ?? {
-        id: options.nowMs,
-        base: settledParts(kind, saved.state) ?? [],
-      },
+      era: era ?? { id: options.nowMs, base: settledParts(kind, meter) ?? [] },
     })
+  })
+}
+
+export type ReadCounterState = {
+  readonly limit: LimitPlan
+  readonly value: string
+  /** Null: the state is of a version that did not say which charges make it up. */
+  readonly era: Era | null
+  readonly meter: State
+}
+
+/** What a stored state says. Throws an `Error` that names the counter. */
+export function readCounterState(stored: CounterState): ReadCounterState {
+  return named(stored, () => {
+    const state: unknown = JSON.parse(stored.state)
+    if (!isRecord(state) || state['format'] !== FORMAT) throw new TypeError('Unknown format.')
+    return {
+      limit: readLimit(state),
+      value: readText(state, 'value'),
+      era: readEra(state),
+      meter: readRecord(state, 'meter'),
+    }
+  })
+}
+
+function named<T>({ counterKey }: CounterState, read: () => T): T {
+  try {
+    return read()
   } catch (cause) {
-    throw new Error(`The stored state of the counter "${stored.counterKey}" cannot be read.`, {
-      cause,
-    })
+    throw new Error(`The stored state of the counter "${counterKey}" cannot be read.`, { cause })
   }
 }
 
-/** Null: the state is of a version that did not say which charges make it up. */
-export function readEra(state: State): Era | null {
+function readEra(state: State): Era | null {
   const { era, base } = state
   return typeof era === 'number' && Array.isArray(base)
     ? { id: era, base: base.filter(isPart) }

@@ -40,7 +40,7 @@ export function createLedgerWriter(writer: Pick<WorkerClient, 'call'>): LedgerWr
   const health = createHealth(() => writer.call({ kind: 'probe' }), writeKept)
 
   function writeKept(): void {
-    if (kept.length > 0 && inFlight === null && !scheduled) send()
+    if (kept.length > 0 && health.isHealthy() && inFlight === null && !scheduled) send()
   }
 
   function schedule(): void {
@@ -60,11 +60,7 @@ export function createLedgerWriter(writer: Pick<WorkerClient, 'call'>): LedgerWr
     inFlight = batch
     waiting = newBatch()
     lastSize = batch.lines.length
-    if (kept.length > 0) {
-      batch.records.unshift(...kept)
-      batch.lines.unshift(...kept.map((record) => JSON.stringify(record)))
-      kept = []
-    }
+    if (kept.length > 0) kept = putFirst(batch, kept)
     counters.add(takeCounters?.() ?? [])
     void commit(batch, { lines: batch.lines.join('\n'), counters: counters.pairs() })
   }
@@ -86,9 +82,9 @@ export function createLedgerWriter(writer: Pick<WorkerClient, 'call'>): LedgerWr
   }
 
   async function flush(): Promise<void> {
-    const open = inFlight === null ? [] : [inFlight.outcome.promise]
-    if (waiting.lines.length > 0) open.push(waiting.outcome.promise)
-    await Promise.allSettled(open)
+    // Batches end in their order.
+    const last = waiting.lines.length > 0 ? waiting : inFlight
+    await last?.outcome.promise.catch(() => {})
   }
 
   return {
@@ -99,8 +95,7 @@ export function createLedgerWriter(writer: Pick<WorkerClient, 'call'>): LedgerWr
         health.overflowed()
         return Promise.reject(unavailable('Too many records wait to be written.'))
       }
-      waiting.records.push(record)
-      waiting.lines.push(JSON.stringify(record))
+      put(waiting, record)
       schedule()
       return waiting.outcome.promise
     },
@@ -108,19 +103,29 @@ export function createLedgerWriter(writer: Pick<WorkerClient, 'call'>): LedgerWr
       takeCounters = source
     },
     pending: () => [...(inFlight?.records ?? []), ...kept, ...waiting.records],
-    onCommitted(listener) {
-      tellCommitted = listener
-    },
+    onCommitted: (listener) => void (tellCommitted = listener),
     healthy: health.isHealthy,
     flush,
     async close() {
       closed = true
       health.stopAsking()
       await flush()
-      writeKept()
+      if (kept.length > 0) send()
       await flush()
     },
   }
+}
+
+function put(batch: Batch, record: UsageRecord): void {
+  batch.records.push(record)
+  batch.lines.push(JSON.stringify(record))
+}
+
+/** Nothing is kept then. */
+function putFirst(batch: Batch, kept: readonly UsageRecord[]): [] {
+  batch.records.unshift(...kept)
+  batch.lines.unshift(...kept.map((record) => JSON.stringify(record)))
+  return []
 }
 
 function wasSent({ attempts }: UsageRecord): boolean {
@@ -186,10 +191,9 @@ function createHealth(ask: () => Promise<unknown>, onAsked: () => void): Health 
 
   function probe(): void {
     retry = null
-    ask().then(() => {
-      recovered()
-      onAsked()
-    }, failed)
+    ask()
+      .then(recovered, failed)
+      .then(onAsked, () => {})
   }
 
   function clear(): void {

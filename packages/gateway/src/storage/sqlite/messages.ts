@@ -1,3 +1,5 @@
+import type { VerifyPage } from './verify-ledger.ts'
+
 /** What SQLite can bind and give back. Integers beyond 2^53 come back as bigint, so that none is rounded. */
 export type SqlValue = string | number | bigint | null | Uint8Array
 
@@ -16,6 +18,8 @@ export type WorkerSettings = {
   readonly engine: EngineName
   readonly role: 'writer' | 'reader'
   readonly durability: Durability
+  /** Of the chain over the records: the first makes links, all of them prove. Empty: no chain. */
+  readonly chainKeys: readonly string[]
 }
 
 /** `process`: survives a crash of the process. `full`: survives a power cut, at the price of an fsync per commit. */
@@ -26,6 +30,9 @@ export type WorkerCall =
   /** All or none. */
   | { readonly kind: 'atomic'; readonly statements: readonly Statement[] }
   | { readonly kind: 'append'; readonly batch: AppendBatch }
+  | { readonly kind: 'prune'; readonly beforeBodyId: number }
+  | { readonly kind: 'verify-start' }
+  | { readonly kind: 'verify-page'; readonly page: VerifyPage }
   /** Proves that a real write commits. */
   | { readonly kind: 'probe' }
   | { readonly kind: 'close' }

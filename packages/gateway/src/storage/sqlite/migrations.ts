@@ -73,6 +73,27 @@ const MIGRATIONS: readonly { readonly name: string; readonly sql: string }[] = [
       CREATE TABLE probe (id INTEGER PRIMARY KEY CHECK (id = 1), filler BLOB NOT NULL) STRICT;
     `,
   },
+  {
+    name: 'chain over the records',
+    sql: `
+      -- Bodies are numbered in the order of their commits. Null: written before there was a chain.
+      ALTER TABLE record_bodies ADD COLUMN link BLOB;
+      CREATE TABLE chain_start (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        body_id INTEGER NOT NULL,
+        link BLOB NOT NULL,
+        mac BLOB NOT NULL
+      ) STRICT;
+      -- What records that retention took had charged to counters that still count it.
+      CREATE TABLE pruned_charges (
+        counter_key TEXT NOT NULL,
+        era INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        amount INTEGER NOT NULL,
+        PRIMARY KEY (counter_key, era, at)
+      ) STRICT, WITHOUT ROWID;
+    `,
+  },
 ]
 
 /** `toll`, in the file's header: tells our databases from others. */

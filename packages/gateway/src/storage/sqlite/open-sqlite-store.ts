@@ -3,6 +3,7 @@ import type { LedgerWriter, Store } from '../../contracts/store.ts'
 import { StoreError } from '../../errors/store-error.ts'
 import { counterStore } from './counter-store.ts'
 import { keyStore } from './key-store.ts'
+import { ledgerProof } from './ledger-proof.ts'
 import { createLedgerWriter } from './ledger-writer.ts'
 import type { Durability, EngineName } from './messages.ts'
 import { policyStore } from './policy-store.ts'
@@ -18,6 +19,8 @@ export type SqliteStoreOptions = {
   /** Default `process`. */
   readonly durability?: Durability
   readonly engine?: EngineName
+  /** Of the chain over the records; the first is the current one. Absent: records are not linked. */
+  readonly chainKeys?: readonly string[]
 }
 
 /**
@@ -36,6 +39,7 @@ export async function openSqliteStore(
     path,
     engine: options.engine ?? 'node:sqlite',
     durability: options.durability ?? 'process',
+    chainKeys: options.chainKeys ?? [],
   }
   const writer = databaseWorker({ ...settings, role: 'writer' })
   await writer.open()
@@ -51,12 +55,14 @@ function assemble(writer: WorkerClient, reader: WorkerClient, ledger: LedgerWrit
     write: queryThrough(writer),
     writeAtomically: async (statements) =>
       (await writer.call({ kind: 'atomic', statements })).changes,
+    prune: async (beforeBodyId) => (await writer.call({ kind: 'prune', beforeBodyId })).changes,
     settled: () => ledger.flush(),
   }
   return {
     keys: keyStore(access),
     policies: policyStore(access),
     records: recordStore(access),
+    proof: ledgerProof(reader, access.settled),
     counters: counterStore(access),
     async check() {
       await reader.call({

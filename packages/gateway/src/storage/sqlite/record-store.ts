@@ -5,11 +5,8 @@ import { type Cursor, readCursor, writeCursor } from '../filter-values.ts'
 import { filterConditions } from './record-filter.ts'
 import { summarise } from './record-summary.ts'
 import { mapInTurns, type SqliteAccess } from './sqlite-access.ts'
-import { toStatement } from './worker-dialect.ts'
 
 const EXPORT_PAGE_ROWS = 200
-/** Deleted per transaction: the ledger's batches wait for one of them, some 20 ms. */
-const PRUNE_ROWS = 1000
 
 export function recordStore(access: SqliteAccess): RecordStore {
   return {
@@ -99,37 +96,23 @@ async function* iterate(access: SqliteAccess, filter: RecordFilter): AsyncGenera
   }
 }
 
-async function prune(
-  { write, writeAtomically, settled }: SqliteAccess,
-  beforeMs: number,
-): Promise<number> {
-  await settled()
-  // Both statements name the same rows: the oldest, in the order of the primary key.
-  const oldest = write
+/** In the order of commits up to the first record that is kept: the chain over the records stays whole. */
+async function prune(access: SqliteAccess, beforeMs: number): Promise<number> {
+  await access.settled()
+  const first = await access.read
     .selectFrom('records')
-    .where('started_at_ms', '<', beforeMs)
-    .orderBy('started_at_ms')
-    .orderBy('id')
-    .limit(PRUNE_ROWS)
-  const bodies = toStatement(
-    write.deleteFrom('record_bodies').where('body_id', 'in', oldest.select('body_id')).compile(),
-  )
-  const rows = toStatement(
-    write
-      .deleteFrom('records')
-      .where((where) =>
-        where(
-          where.refTuple('started_at_ms', 'id'),
-          'in',
-          oldest.select(['started_at_ms', 'id']).$asTuple('started_at_ms', 'id'),
-        ),
-      )
-      .compile(),
-  )
+    .select((select) => select.fn.min<number | null>('body_id').as('kept'))
+    .where('started_at_ms', '>=', beforeMs)
+    .executeTakeFirst()
+  const last = await access.read
+    .selectFrom('record_bodies')
+    .select((select) => select.fn.max<number | null>('body_id').as('last'))
+    .executeTakeFirst()
+  const kept = first?.kept ?? (last?.last ?? 0) + 1
   for (let pruned = 0; ; ) {
-    const changed = await writeAtomically([bodies, rows])
-    pruned += changed / 2
-    if (changed < 2 * PRUNE_ROWS) return pruned
+    const changes = await access.prune(kept)
+    if (changes === 0) return pruned
+    pruned += changes
   }
 }
 

@@ -10,6 +10,8 @@ export type SqliteAccess = {
   readonly write: Kysely<Tables>
   /** All or none; returns the rows changed. */
   readonly writeAtomically: (statements: readonly Statement[]) => Promise<number>
+  /** Deletes some of the commits before this one; returns how many, 0 when none are left. */
+  readonly prune: (beforeBodyId: number) => Promise<number>
   /** Waits for the ledger's tail. */
   readonly settled: () => Promise<void>
 }

@@ -12,6 +12,9 @@ import {
   type WorkerSettings,
 } from './messages.ts'
 import { openDatabase } from './open-database.ts'
+import { pruneRecords } from './prune-records.ts'
+import { chainHead, checkpointFile } from './record-chain.ts'
+import { startVerify, verifyPage, type VerifySettings } from './verify-ledger.ts'
 
 /** More than a page of a table, so that success means that the file could grow. */
 const PROBE_BYTES = 16 * 1024
@@ -35,22 +38,37 @@ async function run(port: MessagePort, settings: WorkerSettings): Promise<void> {
 }
 
 function answerer(engine: Engine, settings: WorkerSettings): (call: WorkerCall) => SqlResult {
-  const append = settings.role === 'writer' ? compileAppend(engine) : null
+  const { chainKeys, role } = settings
+  const chainKey = chainKeys[0] ?? null
+  const checkpoints = `${settings.path}-checkpoints`
+  const verify: VerifySettings = { chainKeys, checkpoints }
+  const append = role === 'writer' ? compileAppend(engine, chainKey) : null
+  const noted =
+    role === 'writer' && chainKey !== null ? checkpointFile(checkpoints, chainKey) : null
   return (call) => {
     switch (call.kind) {
       case 'query':
         return engine.query(call.statement.sql, call.statement.parameters)
       case 'atomic':
         return runAtomically(engine, call.statements)
-      case 'append':
-        append?.(call.batch)
+      case 'append': {
+        const head = append?.(call.batch)
+        if (head !== undefined) noted?.note(head, 'when due')
         break
+      }
+      case 'prune':
+        return { rows: [], changes: pruneRecords(engine, call.beforeBodyId, chainKey) }
+      case 'verify-start':
+        return startVerify(engine, verify)
+      case 'verify-page':
+        return verifyPage(engine, call.page, verify)
       case 'probe':
         return engine.query(
           `INSERT INTO probe (id, filler) VALUES (1, randomblob(${PROBE_BYTES})) ON CONFLICT (id) DO UPDATE SET filler = excluded.filler`,
           [],
         )
       case 'close':
+        noted?.note(chainHead(engine, null), 'at once')
         engine.close()
         break
     }

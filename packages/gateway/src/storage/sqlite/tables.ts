@@ -5,7 +5,7 @@ export type Tables = {
   keys: KeyRow
   policies: PolicyRow
   records: RecordRow
-  record_bodies: { body_id: number; body: string }
+  record_bodies: { body_id: number; body: string; link: Uint8Array | null }
   counters: { counter_key: string; state: string }
 }
 

@@ -15,7 +15,7 @@ for (const engine of ['node:sqlite', 'better-sqlite3'] satisfies EngineName[]) {
       directory = await mkdtemp(join(tmpdir(), 'tollgate-worker-'))
       const path = join(directory, 't.db')
       await prepareStoreFile(path)
-      writer = databaseWorker({ path, engine, role: 'writer', durability: 'full' })
+      writer = databaseWorker({ path, engine, role: 'writer', durability: 'full', chainKeys: [] })
       await writer.open()
     })
     afterEach(async () => {
@@ -63,7 +63,13 @@ for (const engine of ['node:sqlite', 'better-sqlite3'] satisfies EngineName[]) {
 
     it('does not write through a reader', async () => {
       const path = join(directory, 't.db')
-      const reader = databaseWorker({ path, engine, role: 'reader', durability: 'process' })
+      const reader = databaseWorker({
+        path,
+        engine,
+        role: 'reader',
+        durability: 'process',
+        chainKeys: [],
+      })
       const statement = { sql: 'DELETE FROM keys', parameters: [] }
       await expect(reader.call({ kind: 'query', statement })).rejects.toMatchObject({
         reason: 'readonly',
