@@ -20,7 +20,7 @@ const compiled = spawnSync(process.execPath, [compiler, '-p', project, '--outDir
 if (compiled.status !== 0) process.exit(1)
 
 const source = path.join(gateway, 'src')
-const read = globSync('**/*.{json,md}', {
+const read = globSync('**/*.{json,lua,md}', {
   cwd: source,
   exclude: ['**/fixtures/**', '**/testing/**'],
 })

@@ -25,7 +25,7 @@ export const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   'data-plane': ['undici'],
   config: ['zod', 'yaml', 'smol-toml', 're2js'],
   providers: ['gpt-tokenizer'],
-  storage: ['kysely', 'better-sqlite3', 'pg'],
+  storage: ['kysely', 'better-sqlite3', '@redis/client', 'pg'],
   exporters: ['prom-client'],
   observe: ['pino'],
   tokenizers: ['gpt-tokenizer'],

@@ -2,8 +2,10 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { createModelCatalogue } from './catalogue/model-catalogue.ts'
+import { composeGate, type GateBackend } from './compose-gate.ts'
 import { openStore } from './compose-store.ts'
 import type { GatewayConfig } from './config/gateway-config.ts'
+import { redisUrlOf } from './config/limits-backend.ts'
 import { type LoadedConfig, type LoadOptions, loadConfig } from './config/load-config.ts'
 import type { Secret } from './config/secret.ts'
 import type { DurableCharges } from './contracts/durable-charge.ts'
@@ -14,7 +16,6 @@ import type { ProviderFacts } from './contracts/provider.ts'
 import type { LedgerWriter, Store } from './contracts/store.ts'
 import type { Control } from './control-plane/control.ts'
 import { StoreError } from './errors/store-error.ts'
-import { createMemoryGate } from './data-plane/limits/memory-gate.ts'
 import { SYSTEM_CLOCK } from './lib/clock.ts'
 import { createEventBus } from './observe/event-bus.ts'
 import { createSecretRegistry, type SecretRegistry } from './observe/secret-registry.ts'
@@ -36,6 +37,8 @@ export type Core = {
   readonly gate: Gate
   /** Null: its counters do not end with this process. */
   readonly durable: DurableCharges | null
+  /** Where the gate counts together with other processes; null: here only. */
+  readonly gateBackend: GateBackend | null
   readonly keyRing: KeyRing
   readonly events: EventBus
   readonly secrets: SecretRegistry
@@ -106,10 +109,11 @@ export async function composeCore(options: CoreOptions): Promise<Core> {
       options.onKeyProblem(`The key ${record.id} is refused: ${problem.message}`),
   })
   keyRing.replaceAll([...(await store.keys.list()), ...configKeyRecords(config)])
-  const gate = createMemoryGate({
-    clock: SYSTEM_CLOCK,
+  const { gate, backend, durable } = composeGate(config, {
+    plan: () => plan,
     onAlert: (alert) => events.emit('budget.alert', alertData(alert)),
   })
+  for (const secret of backendSecrets(config)) secrets.add(secret)
   gate.restore(await store.counters.list())
   ledger.countersFrom(() => gate.takeChanged())
   const swap = (next: GatewayPlan, from: LoadedConfig): void => {
@@ -123,7 +127,8 @@ export async function composeCore(options: CoreOptions): Promise<Core> {
     store,
     ledger,
     gate,
-    durable: gate.durable,
+    durable,
+    gateBackend: backend,
     keyRing,
     events,
     secrets,
@@ -138,7 +143,11 @@ export async function composeCore(options: CoreOptions): Promise<Core> {
       const next = withProviders(loadConfig(options.load), options.load.env)
       swap(await compile(next), next)
     },
-    close: () => store.close(),
+    async close() {
+      await backend?.stop()
+      if (backend !== null) await store.counters.put(gate.takeChanged())
+      await store.close()
+    },
   }
 }
 
@@ -210,6 +219,14 @@ function credentialsOf(plan: GatewayPlan): readonly string[] {
   const own = [...plan.providers.values()].map(({ credential }) => credential)
   const allowed = [...plan.policies.operator.credentials.values()].map(({ value }) => value)
   return [...own, ...allowed].filter((credential) => credential !== null)
+}
+
+/** The address and the password in it. */
+function backendSecrets(config: GatewayConfig): readonly string[] {
+  const url = redisUrlOf(config.limits.backend)
+  if (url === null || typeof config.limits.backend === 'string') return []
+  const { password } = new URL(url)
+  return password === '' ? [] : [url, password, decodeURIComponent(password)]
 }
 
 /** Keys that the file declared and does not any more are gone at once. */

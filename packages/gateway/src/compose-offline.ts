@@ -41,6 +41,7 @@ async function openWith(
     waitForStore: false,
     onStoreProblem: () => {},
   })
+  await core.gateBackend?.start({ onState: () => {}, onWarning: () => {} })
   const stats = createStats({ clock: SYSTEM_CLOCK })
   const tools = { pools: new UpstreamPools(), watchdog: new Watchdog(), protocols: PROTOCOLS }
   const control: Control = {

@@ -85,6 +85,7 @@ export async function composeServer(options: ServeOptions): Promise<RunningServe
   })
   const log = openLog(core, options)
   logs.root = log
+  await startGateBackend(core, log)
   const { openCalls, close: closeOpenCalls } = await composeOpenCalls(core, log)
   const parts = composeDataPlane(core, { log, tokenCounter, openCalls })
   const proxy = createListener(parts.dataPlane)
@@ -165,6 +166,7 @@ function composeDataPlane(
       requestsInFlight: () => dataPlane.load.inFlight,
       openReservations: () => core.gate.openReservations(),
       keys: () => core.keyRing.list().length,
+      ...backendGauge(core),
     },
   })
   const recorder = createRecorder({
@@ -195,6 +197,7 @@ function composeDataPlane(
       ledger: recorder.healthy() ? null : 'usage cannot be recorded',
       ...databaseReadiness(core),
       providers: someProviderUsable(core) ? null : 'no provider has a usable credential',
+      ...backendReadiness(core),
     }),
   }
   return { dataPlane, stats, metrics, log }
@@ -213,6 +216,28 @@ function databaseReadiness({ ledger }: Core): Readiness {
 function tellBeforeLog(problem: string, { jsonLogs }: ServeOptions): void {
   const line = jsonLogs ? JSON.stringify({ level: 'warn', msg: problem }) : problem
   process.stderr.write(`${line}\n`)
+}
+
+async function startGateBackend({ gateBackend }: Core, log: RootLogger): Promise<void> {
+  await gateBackend?.start({
+    onState: (problem) =>
+      problem === null
+        ? log.info({}, 'limits are counted in Redis')
+        : log.warn({ problem }, 'Redis is away: limits follow their on_backend_failure'),
+    onWarning: (warning) => log.warn({}, warning),
+  })
+}
+
+/** A server of counters that is away makes limits tighter; it does not stop this process. */
+function backendReadiness({ gateBackend }: Core): Readiness {
+  if (gateBackend === null) return {}
+  const problem = gateBackend.problem()
+  return { limits: problem === null ? null : { warning: `degraded: Redis is away: ${problem}` } }
+}
+
+function backendGauge({ gateBackend }: Core): { readonly gateBackendUp?: () => number } {
+  if (gateBackend === null) return {}
+  return { gateBackendUp: () => (gateBackend.problem() === null ? 1 : 0) }
 }
 
 function someProviderUsable(core: Core): boolean {

@@ -8,6 +8,7 @@ import type {
   TeamConfig,
   VirtualKeyConfig,
 } from './gateway-config.ts'
+import { limitsBackendSchema } from './limits-backend.ts'
 import { policySchema } from './policy-schema.ts'
 import { modelSchema, providerSchema } from './provider-schema.ts'
 import {
@@ -29,7 +30,7 @@ import {
   type SecretSources,
 } from './secret.ts'
 import { type ParsedStorage, storageSchema } from './storage-schema.ts'
-import { checkedText, NOT_AVAILABLE, parsedText, strict, unavailable } from './validate.ts'
+import { checkedText, parsedText, strict, unavailable } from './validate.ts'
 import { parseTimestampMs } from '../lib/duration.ts'
 
 /** The file once validated. What depends on the data directory is still absent; `loadConfig` fills it in. */
@@ -50,7 +51,15 @@ export function configSchema(sources: SecretSources): z.ZodType<ParsedConfig> {
       format: z.enum(['json', 'pretty']).nullable().default(null),
     }),
     storage: storageSchema(sources),
-    limits: section({ backend: limitsBackend }),
+    limits: section({
+      backend: limitsBackendSchema(sources),
+      namespace: checkedText((name) =>
+        /^[A-Za-z0-9_.:-]{1,64}$/.test(name)
+          ? null
+          : `"${name}" is no namespace: letters, digits, ".", "_", ":" and "-", at most 64`,
+      ).default('tollgate'),
+      timeout: durationText.default('50ms'),
+    }),
     keys: section({
       hash_key: secret.nullable().default(null),
       previous: z.array(secret).default([]),
@@ -149,18 +158,6 @@ function adminSchema(secret: z.ZodType<Secret>): z.ZodType<AdminConfig> {
     tls: unavailable(z.union([z.boolean(), looseObject])),
   })
 }
-
-const limitsBackend = z
-  .string()
-  .default('memory')
-  .transform((backend, ctx) => {
-    if (backend === 'memory') return 'memory' as const
-    const message = /^rediss?:\/\//.test(backend)
-      ? NOT_AVAILABLE
-      : `"${backend}" is no backend: write memory`
-    ctx.addIssue({ code: 'custom', message })
-    return z.NEVER
-  })
 
 const teamSchema: z.ZodType<TeamConfig> = strict({ policy: policySchema.default({}) })
 

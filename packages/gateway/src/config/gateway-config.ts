@@ -1,4 +1,5 @@
 import type { FailureClass } from '../contracts/provider.ts'
+import type { LimitsBackend } from './limits-backend.ts'
 import type { PolicyConfig, TimeoutsConfig } from './policy-config.ts'
 import type { Secret } from './secret.ts'
 
@@ -18,7 +19,13 @@ export type GatewayConfig = {
     readonly format: 'json' | 'pretty' | null
   }
   readonly storage: StorageConfig
-  readonly limits: { readonly backend: 'memory' }
+  readonly limits: {
+    readonly backend: LimitsBackend
+    /** Gateways with the same one share counters. */
+    readonly namespace: string
+    /** Longest silence of Redis while a call waits. */
+    readonly timeout: string
+  }
   readonly keys: KeysConfig
   readonly ledger: {
     readonly enabled: boolean

@@ -1,4 +1,4 @@
-import type { Gate, LimitAlgorithm, LimitScope, LimitUnit, Reservation } from './limit.ts'
+import type { LimitAlgorithm, LimitScope, LimitUnit, ProcessGate, Reservation } from './limit.ts'
 
 /** What a request came to at one durable counter: enough to count the counter again from the records alone. */
 export type DurableCharge = {
@@ -31,4 +31,4 @@ export type DurableCharges = {
   charge(held: readonly HeldCharge[]): readonly DurableCharge[]
 }
 
-export type DurableGate = Gate & { readonly durable: DurableCharges }
+export type DurableGate = ProcessGate & { readonly durable: DurableCharges }

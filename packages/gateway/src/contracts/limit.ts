@@ -55,6 +55,8 @@ export type LimitPlan = {
   readonly minOutputTokens: number
   /** Fractions of the amount, ascending, at which `budget.alert` is emitted once per window. */
   readonly alerts: readonly number[]
+  /** With a shared gate whose server is away. Absent: `local`, the process spends what it has leased. */
+  readonly onBackendFailure?: 'deny' | 'allow'
   /** Amounts of their own for some of the scope's values; absent: all have the same. */
   readonly values?: LimitValues
 }
@@ -117,6 +119,8 @@ export type Refusal = {
   readonly retryAfterMs: number | null
   /** The request is larger than the whole capacity and can never pass. */
   readonly neverFits: boolean
+  /** The server of the shared gate is away, and what this process may spend without it is used up. */
+  readonly backendAway?: boolean
 }
 
 /** State of one limit right after a reservation or settlement, for the RateLimit response fields. */
@@ -165,6 +169,8 @@ export type CounterView = {
   readonly resetsAtMs: number | null
 }
 
+type Eventually<Value> = Value | Promise<Value>
+
 /**
  * The gate: all limits of a request, taken in one atomic step or not at all.
  *
@@ -172,7 +178,8 @@ export type CounterView = {
  * `release` gives everything back. A second settle or release of one reservation does nothing.
  */
 export type Gate = {
-  reserve(charges: readonly LimitCharge[], demand: Demand): ReserveResult
+  /** A gate of one process answers at once. */
+  reserve(charges: readonly LimitCharge[], demand: Demand): Eventually<ReserveResult>
   /** Whether the whole demand would be granted now. Takes nothing. */
   fits(charges: readonly LimitCharge[], demand: Demand): boolean
   settle(reservation: Reservation, actual: Actual): void
@@ -182,11 +189,19 @@ export type Gate = {
   /** Counters with a window of an hour or more, or none, that changed since this was last asked: for the ledger's next transaction. */
   takeChanged(): readonly CounterState[]
   restore(states: readonly CounterState[]): void
-  list(): readonly CounterView[]
+  list(): Eventually<readonly CounterView[]>
   /** Reservations that are neither settled nor released. */
   openReservations(): number
   /** Sets the used amount to zero. `value` null: every counter of the limit. Returns the counters changed. */
-  reset(limitId: string, value: string | null): readonly CounterState[]
+  reset(limitId: string, value: string | null): Eventually<readonly CounterState[]>
   /** Adds an extra allowance (in the limit's unit) to the current window. Returns the counters changed. */
+  grant(limitId: string, value: string, extra: number): Eventually<readonly CounterState[]>
+}
+
+/** A gate that never has to ask anybody. */
+export type ProcessGate = Omit<Gate, 'reserve' | 'list' | 'reset' | 'grant'> & {
+  reserve(charges: readonly LimitCharge[], demand: Demand): ReserveResult
+  list(): readonly CounterView[]
+  reset(limitId: string, value: string | null): readonly CounterState[]
   grant(limitId: string, value: string, extra: number): readonly CounterState[]
 }

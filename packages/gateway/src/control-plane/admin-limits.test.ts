@@ -18,7 +18,7 @@ async function spend(used: UsedControl, team: string): Promise<string> {
   const { keyRing, gate, clock } = used.control()
   const key = keyRing.find(String(body['key']), clock.wallMs())
   const demand = { inputTokens: 1, outputTokens: 1, fixedCostPicoUsd: 2e12, outputPicoUsd: 0 }
-  const taken = gate.reserve(key?.charges ?? [], demand)
+  const taken = await gate.reserve(key?.charges ?? [], demand)
   if (!taken.ok) throw new Error('The limit refused.')
   gate.settle(taken.reservation, { inputTokens: 1, outputTokens: 1, costNanoUsd: 2e9 })
   return String(body['id'])

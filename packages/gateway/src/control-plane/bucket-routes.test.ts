@@ -20,7 +20,7 @@ async function spend(place: UsedControl, user: string, tokens: number): Promise<
   const { keyRing, gate, clock } = place.control()
   const key = keyRing.find(String(made.body['key']), clock.wallMs())
   const demand = { inputTokens: tokens, outputTokens: 0, fixedCostPicoUsd: 0, outputPicoUsd: 0 }
-  const taken = gate.reserve(key?.charges ?? [], demand)
+  const taken = await gate.reserve(key?.charges ?? [], demand)
   if (!taken.ok) return false
   gate.settle(taken.reservation, { inputTokens: tokens, outputTokens: 0, costNanoUsd: 0 })
   return true

@@ -95,9 +95,9 @@ async function setRefill(control: Control, { req }: Context): Promise<object> {
   return { ok: true, userId, refillPerSec, bucket }
 }
 
-function showBucket(control: Control, place: Place): object {
+async function showBucket(control: Control, place: Place): Promise<object> {
   const bucket = bucketOf(currentLimit(control, place.scope), place) ?? DEFAULT_BUCKET
-  return { scope: keyOf(place), bucket: view(control, place, bucket) }
+  return { scope: keyOf(place), bucket: await view(control, place, bucket) }
 }
 
 /** Kept in a stored policy, so that it outlives the process; the next request meets it. */
@@ -129,7 +129,7 @@ function setBucket(
       throw thrown
     }
     control.events.emit('policy.updated', { name: BUCKETS_POLICY, created: stored === null })
-    return view(control, place, bucket)
+    return await view(control, place, bucket)
   })
 }
 
@@ -162,10 +162,11 @@ function bucketOf(limit: LimitConfig | null, { id }: Place): Bucket | null {
 }
 
 /** Without a counter the bucket is full. */
-function view(control: Control, { scope, id }: Place, bucket: Bucket): BucketView {
-  const counter = control.gate
-    .list()
-    .find((one) => one.id === bucketId(scope) && one.scope === scope && one.value === id)
+async function view(control: Control, { scope, id }: Place, bucket: Bucket): Promise<BucketView> {
+  const counters = await control.gate.list()
+  const counter = counters.find(
+    (one) => one.id === bucketId(scope) && one.scope === scope && one.value === id,
+  )
   const taken = counter === undefined ? 0 : counter.used + counter.reserved
   return { tokens: bucket.capacity - taken, ...bucket }
 }

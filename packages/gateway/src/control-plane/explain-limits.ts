@@ -43,7 +43,8 @@ export async function explainLimits(
   const terms = query.model === undefined ? key : termsFor(key, query.model)
   // Counters follow an edited limit when it is next asked for; this asks, and takes nothing.
   control.gate.fits(terms.charges, demand)
-  const asked: Asked = { query, plan, key, target, demand, counters: control.gate.list() }
+  const counters = await control.gate.list()
+  const asked: Asked = { query, plan, key, target, demand, counters }
   const sources = new Map(
     explainPolicy(record, plan.policies, query.model ?? null).fields.map(({ field, from }) => [
       field,

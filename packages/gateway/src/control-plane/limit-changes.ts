@@ -15,7 +15,7 @@ const NANO_DECIMALS = 9
 export function resetLimit(control: Control, id: string, body: ResetLimitBody): Promise<number> {
   return inTurn(control.store, async () => {
     await unitOf(control, id, body.value ?? null)
-    const states = control.gate.reset(id, body.value ?? null)
+    const states = await control.gate.reset(id, body.value ?? null)
     await save(control, states)
     control.events.emit('limit.reset', {
       limit: id,
@@ -35,7 +35,7 @@ export function resetLimit(control: Control, id: string, body: ResetLimitBody): 
 export function grantLimit(control: Control, id: string, body: GrantLimitBody): Promise<number> {
   return inTurn(control.store, async () => {
     const unit = await unitOf(control, id, body.value)
-    const states = control.gate.grant(id, body.value, inUnit(body.amount, unit))
+    const states = await control.gate.grant(id, body.value, inUnit(body.amount, unit))
     if (states.length === 0) {
       throw new AdminError(
         'no_counter',
@@ -59,7 +59,7 @@ async function save(control: Control, states: readonly CounterState[]): Promise<
 }
 
 async function unitOf(control: Control, id: string, value: string | null): Promise<LimitUnit> {
-  const counters = control.gate.list().filter((counter) => counter.id === id)
+  const counters = (await control.gate.list()).filter((counter) => counter.id === id)
   const counted = counters.find((counter) => counter.value === value) ?? counters[0]
   if (counted !== undefined) return counted.unit
   const written = (await writtenPolicies(control)).flatMap(allLimits).find((one) => one.id === id)

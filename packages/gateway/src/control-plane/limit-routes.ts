@@ -22,15 +22,13 @@ export const LIMIT_ROUTES: readonly AdminRoute[] = [
     query: limitQuery,
     body: NO_BODY,
     answer: pageOfSchema(limitSchema),
-    handle({ control, query }) {
-      const found = control.gate
-        .list()
-        .filter(
-          (counter) =>
-            (query.id === undefined || counter.id === query.id) &&
-            (query.scope === undefined || counter.scope === query.scope) &&
-            (query.value === undefined || counter.value === query.value),
-        )
+    async handle({ control, query }) {
+      const found = (await control.gate.list()).filter(
+        (counter) =>
+          (query.id === undefined || counter.id === query.id) &&
+          (query.scope === undefined || counter.scope === query.scope) &&
+          (query.value === undefined || counter.value === query.value),
+      )
       const page = pageOf(sortedBy(found, orderOf), orderOf, query)
       return { ...page, items: page.items.map(limitView) }
     },
@@ -53,7 +51,7 @@ export const LIMIT_ROUTES: readonly AdminRoute[] = [
     answer: limitChangeSchema,
     async handle({ control, param, body }) {
       const changed = await resetLimit(control, param('id'), body)
-      return changeView(control, param('id'), { changed, value: body.value ?? null })
+      return await changeView(control, param('id'), { changed, value: body.value ?? null })
     },
   }),
   jsonRoute({
@@ -65,7 +63,7 @@ export const LIMIT_ROUTES: readonly AdminRoute[] = [
     answer: limitChangeSchema,
     async handle({ control, param, body }) {
       const changed = await grantLimit(control, param('id'), body)
-      return changeView(control, param('id'), { changed, value: body.value })
+      return await changeView(control, param('id'), { changed, value: body.value })
     },
   }),
 ]
@@ -87,14 +85,13 @@ function limitView(counter: CounterView): LimitView {
 }
 
 /** The counters of the limit as they stand after the change. */
-function changeView(
+async function changeView(
   control: Control,
   id: string,
   change: { readonly changed: number; readonly value: string | null },
-): LimitChange {
+): Promise<LimitChange> {
   const { changed, value } = change
-  const items = control.gate
-    .list()
+  const items = (await control.gate.list())
     .filter((counter) => counter.id === id && (value === null || counter.value === value))
     .map(limitView)
   return { id, changed, items }

@@ -35,6 +35,7 @@ export const CODES = {
   upstream_truncated: { status: 502, kind: 'upstream', tryNext: true },
   upstream_overloaded: { status: 503, kind: 'overloaded', tryNext: true },
   credential_missing: { status: 503, kind: 'upstream', tryNext: true },
+  limits_unavailable: { status: 503, kind: 'overloaded', tryNext: false },
   ledger_unavailable: { status: 503, kind: 'overloaded', tryNext: false },
   upstream_timeout: { status: 504, kind: 'timeout', tryNext: true },
 } as const

@@ -33,6 +33,7 @@ export function compileLimit(limit: FullLimit): LimitPlan {
     whenShort: limit.when_short ?? (SHRINKING_UNITS.has(limit.unit) ? 'shrink' : 'refuse'),
     minOutputTokens: limit.min_output ?? DEFAULT_MIN_OUTPUT_TOKENS,
     alerts: [...new Set(limit.alerts)].toSorted((a, b) => a - b),
+    ...failureOf(limit),
     ...(limit.values === undefined ? {} : { values: compileValues(limit) }),
   }
 }
@@ -49,6 +50,10 @@ function compileValues(limit: FullLimit): LimitValues {
 export function limitFor(limit: LimitPlan, value: string): LimitPlan | null {
   if (limit.values === undefined) return limit
   return limit.values.plans.get(value) ?? (limit.values.only ? null : limit)
+}
+
+function failureOf({ on_backend_failure: chosen }: FullLimit): Partial<LimitPlan> {
+  return chosen === undefined || chosen === 'local' ? {} : { onBackendFailure: chosen }
 }
 
 /** US dollars as integer nano-US-dollars. Throws `PlanError` when there are more than nine decimals. */

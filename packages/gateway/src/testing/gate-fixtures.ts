@@ -19,7 +19,7 @@ type Eventually<Value> = Value | Promise<Value>
 export type GateUnderTest = {
   readonly [Name in keyof Gate]: (
     ...input: Parameters<Gate[Name]>
-  ) => Eventually<ReturnType<Gate[Name]>>
+  ) => Eventually<Awaited<ReturnType<Gate[Name]>>>
 }
 
 export type MakeGate = (options: {

@@ -8,6 +8,18 @@ const FINEST_PARTS = 1e9
 /** A whole bucket in parts stays well below 2^53, so that debt fits too. */
 const LARGEST_CAPACITY = 2 ** 51
 
+/** How finely a bucket is counted. */
+export function bucketParts(algorithm: Pick<BucketAlgorithm, 'capacity' | 'refillPerSec'>): {
+  readonly partsPerUnit: number
+  readonly partsPerMs: number
+} {
+  let scale = FINEST_PARTS
+  while (scale > 1 && algorithm.capacity * MS_PER_SEC * scale > LARGEST_CAPACITY) scale /= 10
+  // The tolerance keeps 0.29 × 100 at 29.
+  const partsPerMs = Math.floor(algorithm.refillPerSec * scale * (1 + Number.EPSILON))
+  return { partsPerUnit: MS_PER_SEC * scale, partsPerMs }
+}
+
 /**
  * A token bucket whose past can be corrected: when a reservation is settled at less, the bucket is at once where it would
  * be had it been charged the lesser amount from the start.
@@ -162,11 +174,12 @@ export class BucketMeter implements Meter {
   }
 
   #setRate(): void {
-    let scale = FINEST_PARTS
-    while (scale > 1 && this.#capacity * MS_PER_SEC * scale > LARGEST_CAPACITY) scale /= 10
-    // The tolerance keeps 0.29 × 100 at 29.
-    this.#partsPerMs = Math.floor(this.#refillPerSec * scale * (1 + Number.EPSILON))
-    this.#rescale(MS_PER_SEC * scale)
+    const { partsPerUnit, partsPerMs } = bucketParts({
+      capacity: this.#capacity,
+      refillPerSec: this.#refillPerSec,
+    })
+    this.#partsPerMs = partsPerMs
+    this.#rescale(partsPerUnit)
   }
 
   #rescale(partsPerUnit: number): void {

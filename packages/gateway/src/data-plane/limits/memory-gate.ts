@@ -236,7 +236,8 @@ function takeAll(
   }
 }
 
-function checkDemand(demand: Demand): void {
+/** Throws a `RangeError` for a demand that is not made of whole numbers. */
+export function checkDemand(demand: Demand): void {
   const { inputTokens, outputTokens, fixedCostPicoUsd, outputPicoUsd } = demand
   const costPicoUsd = (fixedCostPicoUsd ?? 0) + outputTokens * outputPicoUsd
   if (
@@ -250,6 +251,6 @@ function checkDemand(demand: Demand): void {
   throw new RangeError('A demand is made of whole numbers, 0 or more.')
 }
 
-function isAmount(value: number): boolean {
+export function isAmount(value: number): boolean {
   return Number.isSafeInteger(value) && value >= 0
 }

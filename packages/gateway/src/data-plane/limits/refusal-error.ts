@@ -24,6 +24,7 @@ export function refusalError(refusal: Refusal, nowMs: number): GatewayError {
 }
 
 function codeOf(refusal: Refusal): GatewayErrorCode {
+  if (refusal.backendAway === true) return 'limits_unavailable'
   if (refusal.neverFits) return 'request_exceeds_limit'
   const { unit, algorithm } = refusal.limit
   const budget = unit === 'usd' || algorithm.kind === 'lifetime'
@@ -66,6 +67,9 @@ function windowOf({ algorithm }: LimitPlan): string | null {
 function messageOf(refusal: Refusal, nowMs: number): string {
   const { limit, used, amount } = refusal
   const name = `The limit "${limit.id}" (${allowance(limit, amount)}, per ${limit.scope})`
+  if (refusal.backendAway === true) {
+    return `${name} cannot be asked now, and this gateway has spent what it may without it. Try again in a moment.`
+  }
   if (refusal.neverFits) {
     return `${name} is smaller than this request, so it can never pass. Send less input or ask for less output.`
   }

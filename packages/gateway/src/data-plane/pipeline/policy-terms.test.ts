@@ -158,7 +158,7 @@ describe('fallbacks', () => {
     })
     expect(await statuses(3)).toEqual([200, 500, 500])
     expect(models()).toEqual(['m', 'b', 'm', 'm'])
-    const used = Object.fromEntries(harness.gate.list().map((one) => [one.id, one.used]))
+    const used = Object.fromEntries((await harness.gate.list()).map((one) => [one.id, one.used]))
     expect(used).toMatchObject({ 'on-b': 1 })
     expect(used['on-m'] ?? 0).toBe(0)
   })

@@ -50,7 +50,8 @@ export async function runAttempts(ctx: RequestContext, response: ServerResponse)
   let short: Refusal | null = null
   for (const target of ctx.targets) {
     if (ctx.clientGone) throw new GatewayError('cancelled', 'The client left.')
-    const refusal = reserveTarget(ctx, target)
+    const reserved = reserveTarget(ctx, target)
+    const refusal = reserved instanceof Promise ? await reserved : reserved
     if (refusal !== null) {
       short ??= refusal
       continue

@@ -81,8 +81,19 @@ function reserve(ctx: RequestContext, terms: Terms, inputTokens: number): void |
   const charges = requestCharges(ctx)
   if (charges.length === 0) return
   const asked = ctx.demand
-  const take = (): ReserveResult => ctx.dataPlane.gate.reserve(charges, asked)
-  const result = take()
+  const take = (): ReserveResult | Promise<ReserveResult> =>
+    ctx.dataPlane.gate.reserve(charges, asked)
+  const taken = take()
+  if (!(taken instanceof Promise)) return keepOrWait(ctx, charges, taken, take)
+  return taken.then((result) => keepOrWait(ctx, charges, result, take))
+}
+
+function keepOrWait(
+  ctx: RequestContext,
+  charges: readonly LimitCharge[],
+  result: ReserveResult,
+  take: () => ReserveResult | Promise<ReserveResult>,
+): void | Promise<void> {
   if (result.ok || !isHeldByOthers(result.refusal)) return keep(ctx, charges, result)
   return awaitRoom(ctx, result, take).then((last) => keep(ctx, charges, last))
 }
@@ -95,11 +106,19 @@ function keep(ctx: RequestContext, charges: readonly LimitCharge[], result: Rese
 }
 
 /** Takes the limits of one provider and one target, for one attempt. A refusal is returned, so that another may be tried. */
-export function reserveTarget(ctx: RequestContext, target: TargetPlan): Refusal | null {
+export function reserveTarget(
+  ctx: RequestContext,
+  target: TargetPlan,
+): Refusal | null | Promise<Refusal | null> {
   if (known(ctx.terms, 'terms').lateLimits.length === 0 && !hasFallbacks(ctx)) return null
   const charges = targetCharges(ctx, target)
   if (charges.length === 0) return null
   const result = ctx.dataPlane.gate.reserve(charges, known(ctx.demand, 'demand'))
+  if (result instanceof Promise) return result.then((late) => keepTarget(ctx, late))
+  return keepTarget(ctx, result)
+}
+
+function keepTarget(ctx: RequestContext, result: ReserveResult): Refusal | null {
   if (!result.ok) return result.refusal
   ctx.attemptReservation = result.reservation
   if (result.reservation.shrunk) shrinkTo(ctx, result.reservation.outputTokens)

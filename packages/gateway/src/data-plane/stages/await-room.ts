@@ -5,6 +5,9 @@ import type { RequestContext } from '../pipeline/request-context.ts'
 /** How long a request waits for what others hold but will mostly give back. Milliseconds. */
 const MAX_WAIT_MS = 10_000
 const RETRY_MS = 20
+/** Where asking costs a round trip, each pause is longer than the one before, up to this. */
+const LONGEST_RETRY_MS = 200
+const RETRY_GROWTH = 1.5
 /** Beyond this many waiting requests, the next one is refused at once. */
 const MAX_WAITING = 200
 
@@ -26,17 +29,20 @@ export function isHeldByOthers({ limit, used, reserved, amount, neverFits }: Ref
 export async function awaitRoom(
   ctx: RequestContext,
   first: ReserveResult,
-  reserve: () => ReserveResult,
+  reserve: () => ReserveResult | Promise<ReserveResult>,
 ): Promise<ReserveResult> {
   if (waiting >= MAX_WAITING) return first
   waiting++
   try {
     const untilMs = performance.now() + MAX_WAIT_MS
     let result = first
+    let pauseMs = RETRY_MS
     while (!result.ok && isHeldByOthers(result.refusal) && performance.now() < untilMs) {
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
+      await new Promise((resolve) => setTimeout(resolve, pauseMs))
       if (ctx.clientGone) throw new GatewayError('cancelled', 'The client left.')
-      result = reserve()
+      const taken = reserve()
+      if (taken instanceof Promise) pauseMs = Math.min(LONGEST_RETRY_MS, pauseMs * RETRY_GROWTH)
+      result = taken instanceof Promise ? await taken : taken
     }
     return result
   } finally {

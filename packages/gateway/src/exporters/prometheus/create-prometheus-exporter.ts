@@ -15,6 +15,8 @@ export type PrometheusOptions = {
     readonly requestsInFlight: () => number
     readonly openReservations: () => number
     readonly keys: () => number
+    /** Absent: limits are counted in this process only. */
+    readonly gateBackendUp?: () => number
   }
   /** Distinct models with series of their own. Default 100; later ones count as `other`. */
   readonly mostModels?: number
@@ -70,6 +72,11 @@ function gauges(options: PrometheusOptions): readonly Family[] {
     gaugeFamily('tollgate_reservations_open', 'Reservations not yet settled.', openReservations),
     gaugeFamily('tollgate_keys', 'Virtual keys.', keys),
   ]
+  const { gateBackendUp } = options.gauges
+  if (gateBackendUp !== undefined) {
+    const help = '1 while the server of shared limits answers.'
+    families.push(gaugeFamily('tollgate_gate_backend_up', help, gateBackendUp))
+  }
   const { ledger, clock = SYSTEM_CLOCK } = options
   if (ledger === null) return families
   return [

@@ -1,0 +1,106 @@
+import { randomBytes } from 'node:crypto'
+import type { LimitCharge } from '../../../contracts/limit.ts'
+import { type ScriptConnection, ServerAway } from '../../../contracts/script-server.ts'
+import type { LostCounter } from './known-states.ts'
+import { batches, keysOf, perCounter } from './script-calls.ts'
+import type { SharedGateParts } from './gate-parts.ts'
+
+const READY_PAUSE_MS = 50
+
+/**
+ * The beginning of a connection. A server that restarted or took over from another may have lost what it was told: it
+ * begins a new generation, and every process brings what it knows before the gate opens again.
+ */
+export class Attachment {
+  generation = ''
+  /** Of connections, so that what an earlier one sent late is told from this one's. */
+  #number = 0
+  readonly #parts: SharedGateParts
+
+  constructor(parts: SharedGateParts) {
+    this.#parts = parts
+  }
+
+  /** What every call says, so that it counts only where and while it should. */
+  stamp(): string {
+    return `${this.generation}/${this.#number}`
+  }
+
+  /** `fresh`: the leases of this process are not known there. */
+  async begin(connection: ScriptConnection, members: number): Promise<{ readonly fresh: boolean }> {
+    this.#number += 1
+    const proposed = randomBytes(9).toString('base64url')
+    const answer = await this.#parts.call(
+      connection,
+      'attach',
+      [],
+      [connection.serverRun, proposed, String(members), String(this.#number)],
+    )
+    const generation = answer.text(2)
+    const fresh = generation !== this.generation
+    this.generation = generation
+    if (fresh) {
+      await this.restore(connection)
+      await this.#reopen(connection)
+    }
+    await this.#ready(connection)
+    return { fresh }
+  }
+
+  /** Tells the server every durable counter that it may have lost. */
+  async restore(connection: ScriptConnection): Promise<void> {
+    const { known, seen, time, dirty } = this.#parts
+    const lost = known.lost(this.generation, (key) => seen.find(key), time.nowMs())
+    await this.#tell(connection, lost)
+    for (const { charge } of lost) dirty.add(charge.counterKey)
+  }
+
+  /** One counter that is not there although it should be: evicted, or deleted by hand. */
+  async restoreOne(connection: ScriptConnection, charge: LimitCharge | undefined): Promise<void> {
+    if (charge === undefined) throw new TypeError('The script missed no counter.')
+    const { known, seen, time, dirty } = this.#parts
+    const counter = seen.of(charge)
+    const lost = known.lostOne(counter, time.nowMs())
+    counter.counted = false
+    counter.lease = 0
+    dirty.add(charge.counterKey)
+    try {
+      await this.#tell(connection, [lost])
+    } catch (thrown) {
+      // The next try meets the same fault and goes on without the server.
+      if (!(thrown instanceof ServerAway)) throw thrown
+    }
+  }
+
+  async #tell(connection: ScriptConnection, lost: readonly LostCounter[]): Promise<void> {
+    for (const batch of batches(lost)) {
+      const charges = batch.map(({ charge }) => charge)
+      const savedAtMs = Math.min(...batch.map((one) => one.savedAtMs))
+      const args = [
+        String(savedAtMs),
+        ...perCounter(charges, (_, index) => [batch[index]?.meter ?? '{}']),
+      ]
+      await this.#parts.call(connection, 'restore', keysOf(charges), args)
+    }
+  }
+
+  async #reopen(connection: ScriptConnection): Promise<void> {
+    const { open, options, call } = this.#parts
+    for (const { name, holds } of open.values()) {
+      const charges = holds.map(({ charge }) => charge)
+      const args = [
+        name,
+        String(options.lifetimeMs()),
+        ...perCounter(charges, (_, index) => [holds[index]?.amount ?? 0]),
+      ]
+      await call(connection, 'reopen', keysOf(charges), args)
+    }
+  }
+
+  /** Until all processes have brought what they knew, or the server waits no longer for them. */
+  async #ready(connection: ScriptConnection): Promise<void> {
+    while ((await this.#parts.call(connection, 'ready', [], [])).code !== 1) {
+      await new Promise((resolve) => setTimeout(resolve, READY_PAUSE_MS))
+    }
+  }
+}

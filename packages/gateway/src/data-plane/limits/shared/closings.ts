@@ -1,0 +1,95 @@
+import type { ScriptConnection } from '../../../contracts/script-server.ts'
+import { type Answer, listOf } from './script-calls.ts'
+import type { SharedGateParts } from './gate-parts.ts'
+import type { SharedHold } from './shared-reservation.ts'
+
+/** The end of one reservation, as it has to be told to the server. */
+export type Closing = {
+  readonly name: string
+  readonly kind: 'settle' | 'release'
+  readonly holds: readonly SharedHold[]
+  /** Per hold. */
+  readonly used: readonly number[]
+}
+
+/** Beyond, a reservation is left to its end on the server, where it is charged in full: nothing is forgotten. */
+const MOST_WAITING = 100_000
+
+/** Settlements and releases: told at once, kept until they are answered, told again after a reconnection. */
+export class Closings {
+  readonly #parts: SharedGateParts
+  readonly #waiting = new Map<string, Closing>()
+  readonly #underWay = new Set<Promise<void>>()
+  /** Ends that the server need not remember any more. */
+  readonly #answered: string[] = []
+
+  constructor(parts: SharedGateParts) {
+    this.#parts = parts
+  }
+
+  add(connection: ScriptConnection | null, closing: Closing): void {
+    if (this.#waiting.size >= MOST_WAITING) {
+      this.#parts.open.delete(closing.name)
+      return
+    }
+    this.#waiting.set(closing.name, closing)
+    if (connection !== null) this.#tell(connection, closing)
+  }
+
+  retry(connection: ScriptConnection): void {
+    for (const closing of this.#waiting.values()) this.#tell(connection, closing)
+  }
+
+  /** Waits for this too when asked to be idle. Its failure is a lost connection, which is told elsewhere. */
+  track(work: Promise<unknown>): void {
+    const done = ended(work).finally(() => this.#underWay.delete(done))
+    this.#underWay.add(done)
+  }
+
+  async idle(): Promise<void> {
+    while (this.#underWay.size > 0) await Promise.all(this.#underWay)
+  }
+
+  #tell(connection: ScriptConnection, closing: Closing): void {
+    this.track(this.#close(connection, closing))
+  }
+
+  async #close(connection: ScriptConnection, closing: Closing): Promise<void> {
+    const { name, kind, holds, used } = closing
+    const args = [name, kind, this.#answered.splice(0).join(' ')]
+    for (const [index, { charge }] of holds.entries()) {
+      args.push(String(used[index] ?? 0), charge.limit.alerts.join(','), charge.counterKey)
+    }
+    const names = holds.map(({ charge }) => charge.counterKey)
+    const answer = await this.#parts.call(connection, 'close', names, args)
+    this.#waiting.delete(name)
+    this.#answered.push(name)
+    this.#parts.open.delete(name)
+    this.#learn(closing, answer)
+  }
+
+  #learn({ holds }: Closing, answer: Answer): void {
+    const { seen, dirty, options } = this.#parts
+    const views = answer.list(2).map(listOf)
+    for (const [index, { charge }] of holds.entries()) {
+      const view = views[index] ?? []
+      if (view.length === 0) continue
+      const counter = seen.of(charge)
+      counter.learn(view, answer.nowMs)
+      if (counter.durable) dirty.add(charge.counterKey)
+      for (const fraction of listOf(view[4])) {
+        const { used, amount } = counter
+        const { limit, value } = charge
+        options.onAlert({ limit, value, fraction: Number(fraction), used, amount })
+      }
+    }
+  }
+}
+
+async function ended(work: Promise<unknown>): Promise<void> {
+  try {
+    await work
+  } catch {
+    // It is told again on the next connection.
+  }
+}

@@ -1,0 +1,47 @@
+import type { LimitAlert } from '../../../contracts/limit.ts'
+import type { ScriptConnection, ScriptServer } from '../../../contracts/script-server.ts'
+import type { Clock } from '../../../lib/clock.ts'
+import type { KnownStates } from './known-states.ts'
+import type { Answer, ScriptKeys } from './script-calls.ts'
+import type { SeenCounters } from './seen-counters.ts'
+import type { ServerTime } from './server-time.ts'
+import type { SharedReservation } from './shared-reservation.ts'
+
+export type SharedGateOptions = {
+  readonly server: ScriptServer
+  /** Gateways with the same one share counters. */
+  readonly namespace: string
+  readonly clock: Clock
+  /** How long a reservation whose owner is silent stays open. */
+  readonly lifetimeMs: () => number
+  readonly onAlert: (alert: LimitAlert) => void
+  /** The state of the server: null while it is up. Called on each change. */
+  readonly onState: (problem: string | null) => void
+  readonly onWarning: (warning: string) => void
+  readonly openOnRestore?: 'charge' | 'forget'
+  /** Tests: the clock is the server's time too, and nothing is done in the background. */
+  readonly virtual?: boolean
+}
+
+/** What the parts of the gate share. */
+export type SharedGateParts = {
+  readonly keys: ScriptKeys
+  readonly process: string
+  readonly seen: SeenCounters
+  readonly known: KnownStates
+  readonly time: ServerTime
+  readonly options: SharedGateOptions
+  /** Durable counters whose state on the server is newer than what is known. */
+  readonly dirty: Set<string>
+  /** Open reservations, by name. */
+  readonly open: Map<string, SharedReservation>
+  /** Of the server's counters, as of the present connection. */
+  readonly generation: () => string
+  /** One call of the script. Throws `ServerAway`. */
+  readonly call: (
+    connection: ScriptConnection,
+    operation: string,
+    counterKeys: readonly string[],
+    args: readonly string[],
+  ) => Promise<Answer>
+}

@@ -1,0 +1,1112 @@
+-- The shared gate: every operation on counters, each one call. See docs/decisions for the layout.
+--
+-- KEYS: 1 the gate (generation, clock), 2 open reservations, 3 when they end, 4 the index of counters,
+--       5 members, 6 counters whose leases are wanted, 7 what this process was last answered, 8.. counters.
+-- ARGV: 1 operation, 2 time in ms (tests only, else empty), 3 generation and connection, 4 process, 5.. its own.
+--
+-- Numbers are doubles, as in the meters of one process: whole numbers below 2^53 are exact. Everything is worked out
+-- before the first write, so that an error leaves nothing half done.
+
+local floor, ceil, min, max = math.floor, math.ceil, math.min, math.max
+local call, pack, unpack_ = redis.call, cmsgpack.pack, cmsgpack.unpack
+
+local FIRST = 8
+local SLOTS = 60
+local NEVER = 9007199254740991
+local DAY_MS = 86400000
+local HOUR_MS = 3600000
+local WEEK_MS = 7 * DAY_MS
+local MONDAY_MS = 4 * DAY_MS
+local RESET_KEPT_MS = 30 * DAY_MS
+local WANTED_MS = 2000
+local MEMBER_MS = 10000
+local SETTLING_MS = 3000
+
+local op, process = ARGV[1], ARGV[4]
+
+-- Time: never back. After the server's clock went back, half as fast until it is caught up with.
+
+local meta = call('HMGET', KEYS[1], 'gen', 'latest', 'time', 'settling', 'run', 'c:' .. process)
+local generation = meta[1]
+
+local function microseconds()
+  local given = tonumber(ARGV[2])
+  if given then return given * 1000 end
+  local parts = call('TIME')
+  return tonumber(parts[1]) * 1000000 + tonumber(parts[2])
+end
+
+local time_us = microseconds()
+local latest_us = tonumber(meta[2] or time_us)
+local passed_us = max(0, time_us - tonumber(meta[3] or time_us))
+latest_us = max(time_us, latest_us + floor(passed_us / 2))
+local now = floor(latest_us / 1000)
+
+local function keep_time()
+  call('HSET', KEYS[1], 'latest', latest_us, 'time', time_us)
+end
+
+-- Calendar, UTC. Months are counted from the year 0.
+
+local DAYS_BEFORE = { 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334 }
+
+local function month_start(month)
+  local year, of_year = floor(month / 12), month % 12
+  local before = year - 1
+  local leaps = floor(before / 4) - floor(before / 100) + floor(before / 400) - 477
+  local days = 365 * (year - 1970) + leaps + DAYS_BEFORE[of_year + 1]
+  local leap = (year % 4 == 0 and year % 100 ~= 0) or year % 400 == 0
+  if leap and of_year > 1 then days = days + 1 end
+  return days * DAY_MS
+end
+
+local function month_of(at)
+  local month = floor(at / DAY_MS / 30.436875) + 1970 * 12
+  while month_start(month) > at do month = month - 1 end
+  while month_start(month + 1) <= at do month = month + 1 end
+  return month
+end
+
+local function window_start(p, at)
+  if p.months == 0 then
+    local offset = p.window % WEEK_MS == 0 and MONDAY_MS or 0
+    return at - (at - offset) % p.window
+  end
+  local month = month_of(at)
+  return month_start(month - month % p.months)
+end
+
+local function window_end(p, start)
+  if p.months == 0 then return start + p.window end
+  local month = month_of(start)
+  local into = start - month_start(month)
+  return min(month_start(month + p.months) + into, month_start(month + p.months + 1))
+end
+
+-- Meters. A counter `c` has: p what it counts by, st settled, rs reserved, op open, ex extra allowance.
+
+local meters = {}
+
+-- fixed: s start, e end of the open window
+
+local fixed = {}
+meters.fixed = fixed
+
+function fixed.advance(c)
+  if c.s and now >= c.e then c.s, c.e, c.ex, c.st, c.rs = nil, nil, 0, 0, 0 end
+end
+
+local function open_window(c)
+  if c.s then return end
+  c.s = c.p.clock and window_start(c.p, now) or now
+  c.e = window_end(c.p, c.s)
+end
+
+function fixed.amount(c) return c.p.amount + c.ex end
+function fixed.free(c) return c.p.amount + c.ex - c.st - c.rs end
+function fixed.settled(c) return c.st end
+function fixed.reserved(c) return c.rs end
+
+function fixed.take(c, amount)
+  open_window(c)
+  c.rs = c.rs + amount
+  return c.s
+end
+
+function fixed.close(c, hold, used, known)
+  if hold.ticket ~= c.s then return end
+  if known then c.rs = c.rs - hold.amount end
+  c.st = c.st + used
+end
+
+function fixed.wait(c, need)
+  if need > c.p.amount or not c.s then return nil end
+  return c.e - now
+end
+
+function fixed.ends(c)
+  if c.s then return c.e end
+  if not c.p.clock then return nil end
+  return window_end(c.p, window_start(c.p, now))
+end
+
+function fixed.silent(c) return fixed.ends(c) or now end
+function fixed.idle(c) return c.op == 0 and c.st == 0 and c.ex == 0 end
+function fixed.reset(c) c.st, c.ex = 0, 0 end
+
+function fixed.grant(c, extra)
+  open_window(c)
+  c.ex = c.ex + extra
+end
+
+function fixed.save(c)
+  return { start_ms = c.s or now, end_ms = c.e or now, settled = c.st, open = c.rs, extra = c.ex }
+end
+
+function fixed.merge(c, m)
+  if now >= m.end_ms then return end
+  if not c.s then c.s, c.e = m.start_ms, m.end_ms end
+  c.st, c.ex = max(c.st, m.settled), max(c.ex, m.extra)
+end
+
+function fixed.expires(c) return c.e end
+
+-- lifetime
+
+local lifetime = {}
+meters.lifetime = lifetime
+
+function lifetime.advance() end
+lifetime.amount, lifetime.free = fixed.amount, fixed.free
+lifetime.settled, lifetime.reserved = fixed.settled, fixed.reserved
+
+function lifetime.take(c, amount)
+  c.rs = c.rs + amount
+  return 0
+end
+
+function lifetime.close(c, hold, used, known)
+  if known then c.rs = c.rs - hold.amount end
+  c.st = c.st + used
+end
+
+function lifetime.wait() return nil end
+function lifetime.ends() return nil end
+function lifetime.silent() return NEVER end
+lifetime.idle, lifetime.reset = fixed.idle, fixed.reset
+function lifetime.grant(c, extra) c.ex = c.ex + extra end
+function lifetime.save(c) return { settled = c.st, open = c.rs, extra = c.ex } end
+function lifetime.merge(c, m) c.st, c.ex = max(c.st, m.settled), max(c.ex, m.extra) end
+function lifetime.expires() return nil end
+
+-- concurrent
+
+local concurrent = {}
+meters.concurrent = concurrent
+
+function concurrent.advance() end
+concurrent.amount, concurrent.free, concurrent.reserved = fixed.amount, fixed.free, fixed.reserved
+function concurrent.settled() return 0 end
+concurrent.take = lifetime.take
+
+function concurrent.close(c, hold, _, known)
+  if known then c.rs = c.rs - hold.amount end
+end
+
+concurrent.wait, concurrent.ends, concurrent.silent = lifetime.wait, lifetime.ends, lifetime.silent
+function concurrent.idle(c) return c.op == 0 and c.ex == 0 end
+function concurrent.reset(c) c.ex = 0 end
+concurrent.grant = lifetime.grant
+function concurrent.save() return {} end
+function concurrent.merge() end
+function concurrent.expires(c) return c.due end
+
+-- sliding: sl slots, ascending, with ss settled and sr reserved of each; xu end of the extra allowance
+
+local sliding = {}
+meters.sliding = sliding
+
+local function slot_at(c) return floor(now * SLOTS / c.p.longest) end
+local function slot_end(c, slot) return ceil((slot + SLOTS + 1) * c.p.longest / SLOTS) end
+
+function sliding.advance(c)
+  local oldest, gone = slot_at(c) - SLOTS, 0
+  while c.sl[gone + 1] and c.sl[gone + 1] < oldest do
+    gone = gone + 1
+    c.st, c.rs = c.st - c.ss[gone], c.rs - c.sr[gone]
+  end
+  for _ = 1, gone do
+    table.remove(c.sl, 1)
+    table.remove(c.ss, 1)
+    table.remove(c.sr, 1)
+  end
+  if c.ex ~= 0 and now >= c.xu then c.ex, c.xu = 0, 0 end
+end
+
+local function slot_index(c, slot)
+  local i = #c.sl
+  while i > 0 and c.sl[i] > slot do i = i - 1 end
+  if c.sl[i] == slot then return i end
+  table.insert(c.sl, i + 1, slot)
+  table.insert(c.ss, i + 1, 0)
+  table.insert(c.sr, i + 1, 0)
+  return i + 1
+end
+
+local function settle_in(c, slot, amount)
+  local i = slot_index(c, slot)
+  c.ss[i] = c.ss[i] + amount
+  c.st = c.st + amount
+end
+
+sliding.amount, sliding.free = fixed.amount, fixed.free
+sliding.settled, sliding.reserved = fixed.settled, fixed.reserved
+
+function sliding.take(c, amount)
+  local slot = slot_at(c)
+  if amount == 0 then return slot end
+  local i = slot_index(c, slot)
+  c.sr[i] = c.sr[i] + amount
+  c.rs = c.rs + amount
+  return slot
+end
+
+function sliding.close(c, hold, used, known)
+  if hold.ticket < slot_at(c) - SLOTS then return end
+  if known and hold.amount > 0 then
+    local i = slot_index(c, hold.ticket)
+    c.sr[i] = c.sr[i] - hold.amount
+    c.rs = c.rs - hold.amount
+  end
+  if used > 0 then settle_in(c, hold.ticket, used) end
+  for i = #c.sl, 1, -1 do
+    if c.sl[i] == hold.ticket and c.ss[i] == 0 and c.sr[i] == 0 then
+      table.remove(c.sl, i)
+      table.remove(c.ss, i)
+      table.remove(c.sr, i)
+    end
+  end
+end
+
+local function freed_at(c, amount)
+  local left = amount
+  for i = 1, #c.sl do
+    left = left - c.ss[i] - c.sr[i]
+    if left <= 0 then return slot_end(c, c.sl[i]) end
+  end
+  return nil
+end
+
+function sliding.wait(c, need)
+  local short = need - sliding.free(c)
+  local at = freed_at(c, short)
+  if at and (c.ex == 0 or at < c.xu) then return at - now end
+  if need > c.p.amount then return nil end
+  local later = freed_at(c, short + c.ex)
+  return later and later - now
+end
+
+function sliding.ends(c)
+  local newest = c.sl[#c.sl]
+  return newest and slot_end(c, newest) or now
+end
+
+function sliding.silent(c) return now + c.p.longest end
+function sliding.idle(c) return c.op == 0 and #c.sl == 0 and c.ex == 0 end
+
+function sliding.reset(c)
+  for i = 1, #c.ss do c.ss[i] = 0 end
+  c.st, c.ex, c.xu = 0, 0, 0
+end
+
+function sliding.grant(c, extra)
+  c.ex, c.xu = c.ex + extra, now + c.p.longest
+end
+
+function sliding.save(c)
+  local slots = {}
+  for i = 1, #c.sl do slots[i] = { at = c.sl[i], settled = c.ss[i], open = c.sr[i] } end
+  return { slots = slots, extra = c.ex, extra_until_ms = c.xu }
+end
+
+function sliding.merge(c, m)
+  local oldest = slot_at(c) - SLOTS
+  for _, slot in ipairs(m.slots) do
+    if slot.at >= oldest and slot.settled > 0 then
+      local i = slot_index(c, slot.at)
+      local more = max(0, slot.settled - c.ss[i])
+      c.ss[i] = c.ss[i] + more
+      c.st = c.st + more
+    end
+  end
+  if m.extra > c.ex and now < m.extra_until_ms then c.ex, c.xu = m.extra, m.extra_until_ms end
+end
+
+function sliding.expires(c)
+  return max(sliding.ends(c), c.ex ~= 0 and c.xu or 0)
+end
+
+-- bucket: missing parts in layers (tk first ticket, mi missing, oi open), mm all missing, at time of the last refill,
+-- lt last ticket. The same layers as in the meter of one process, which says why.
+
+local bucket = {}
+meters.bucket = bucket
+
+local function drop_layer(c, i)
+  if i > 1 then c.oi[i - 1] = c.oi[i - 1] + c.oi[i] end
+  table.remove(c.tk, i)
+  table.remove(c.mi, i)
+  table.remove(c.oi, i)
+end
+
+local function empty_layers(c)
+  c.tk, c.mi, c.oi, c.mm = {}, {}, {}, 0
+end
+
+local function fill(c, parts)
+  if parts >= c.mm then
+    empty_layers(c)
+    return
+  end
+  c.mm = c.mm - parts
+  while parts > 0 do
+    local newest = #c.mi
+    if c.mi[newest] > parts then
+      c.mi[newest] = c.mi[newest] - parts
+      return
+    end
+    parts = parts - c.mi[newest]
+    drop_layer(c, newest)
+  end
+end
+
+function bucket.advance(c)
+  if c.mm > 0 then fill(c, (now - c.at) * c.p.perms) end
+  c.at = now
+end
+
+local function missing(c) return ceil(c.mm / c.p.parts) end
+
+local function charge(c, parts, open)
+  c.lt = c.lt + 1
+  c.mm = c.mm + parts
+  local newest = #c.mi
+  if newest > 0 and (parts == 0 or c.oi[newest] == 0) then
+    if parts > 0 then c.tk[newest] = c.lt end
+    c.mi[newest] = c.mi[newest] + parts
+    c.oi[newest] = c.oi[newest] + open
+  elseif parts > 0 then
+    c.tk[newest + 1], c.mi[newest + 1], c.oi[newest + 1] = c.lt, parts, open
+  end
+  return c.lt
+end
+
+function bucket.amount(c) return c.p.amount end
+function bucket.free(c) return c.p.amount - missing(c) end
+function bucket.settled(c) return max(0, missing(c) - c.rs) end
+function bucket.reserved(c) return min(missing(c), c.rs) end
+
+function bucket.take(c, amount)
+  c.rs = c.rs + amount
+  return charge(c, amount * c.p.parts, 1)
+end
+
+local function give_back(c, layer, parts)
+  while parts > 0 and layer > 0 do
+    local back = min(c.mi[layer], parts)
+    parts = parts - back
+    c.mm = c.mm - back
+    c.mi[layer] = c.mi[layer] - back
+    if c.mi[layer] > 0 then break end
+    drop_layer(c, layer)
+    layer = layer - 1
+  end
+  if layer > 0 and layer < #c.mi and c.oi[layer] == 0 then
+    c.mi[layer + 1] = c.mi[layer + 1] + c.mi[layer]
+    table.remove(c.tk, layer)
+    table.remove(c.mi, layer)
+    table.remove(c.oi, layer)
+  end
+end
+
+function bucket.close(c, hold, used, known)
+  if not known then
+    charge(c, used * c.p.parts, 0)
+    return
+  end
+  c.rs = c.rs - hold.amount
+  local layer = 0
+  for i = 1, #c.tk do
+    if c.tk[i] <= hold.ticket then layer = i end
+  end
+  if layer > 0 then
+    c.oi[layer] = c.oi[layer] - 1
+    give_back(c, layer, (hold.amount - used) * c.p.parts)
+  end
+  if used > hold.amount then charge(c, (used - hold.amount) * c.p.parts, 0) end
+end
+
+local function refill_ms(c, parts)
+  if c.p.perms == 0 then return nil end
+  return ceil(parts / c.p.perms)
+end
+
+function bucket.wait(c, need)
+  if need > c.p.amount then return nil end
+  return refill_ms(c, c.mm - (c.p.amount - need) * c.p.parts)
+end
+
+function bucket.ends(c)
+  if c.mm == 0 then return now end
+  local wait = refill_ms(c, c.mm)
+  return wait and now + wait
+end
+
+function bucket.silent(c)
+  local whole = refill_ms(c, c.p.amount * c.p.parts)
+  return whole and now + whole or NEVER
+end
+
+function bucket.idle(c) return c.op == 0 and c.mm == 0 end
+
+-- What is open goes on counting, as the oldest layer.
+function bucket.reset(c)
+  local parts = min(c.mm, c.rs * c.p.parts)
+  empty_layers(c)
+  if parts > 0 then c.tk, c.mi, c.oi, c.mm = { 0 }, { parts }, { c.op }, parts end
+end
+
+function bucket.grant(c, extra) fill(c, extra * c.p.parts) end
+
+function bucket.save(c)
+  return { at_ms = c.at, missing = c.mm / c.p.parts, open = bucket.reserved(c) }
+end
+
+function bucket.merge(c, m)
+  local parts = ceil(m.missing * c.p.parts) - max(0, now - m.at_ms) * c.p.perms
+  if parts > c.mm then charge(c, parts - c.mm, 0) end
+end
+
+function bucket.expires(c) return bucket.ends(c) end
+
+-- Counters
+
+-- "kind|unit|amount|window|months|longest|align|parts|per ms"
+local function parameters(text)
+  local f = {}
+  for field in string.gmatch(text .. '|', '(.-)|') do f[#f + 1] = field end
+  return {
+    kind = f[1],
+    unit = f[2],
+    amount = tonumber(f[3]),
+    window = tonumber(f[4]),
+    months = tonumber(f[5]),
+    longest = tonumber(f[6]),
+    clock = f[7] == 'clock',
+    parts = tonumber(f[8]),
+    perms = tonumber(f[9]),
+  }
+end
+
+local function new_counter(p, inc)
+  local c = { p = p, st = 0, rs = 0, op = 0, ex = 0, inc = inc }
+  if p.kind == 'sliding' then
+    c.sl, c.ss, c.sr, c.xu = {}, {}, {}, 0
+  elseif p.kind == 'bucket' then
+    c.tk, c.mi, c.oi, c.mm, c.lt, c.at = {}, {}, {}, 0, 0, now
+  end
+  return c
+end
+
+local function meter_of(c) return meters[c.p.kind] end
+
+local function hold_of(ticket, amount) return { ticket = ticket, amount = amount } end
+
+-- Another algorithm or window keeps what was counted, as used now; another unit cannot.
+local function replaced(old, p)
+  local c = new_counter(p, old.inc + 1)
+  c.replaced, c.L, c.reset_at = true, old.L, old.reset_at
+  if old.p.unit ~= p.unit then
+    c.L = nil
+    return c
+  end
+  local m = meter_of(old)
+  local amount = m.settled(old) + m.reserved(old)
+  if amount > 0 then
+    local ticket = meter_of(c).take(c, amount)
+    meter_of(c).close(c, hold_of(ticket, amount), amount, true)
+  end
+  return c
+end
+
+local function adopt(c, text, descr)
+  if c.g == text then return c end
+  local p = parameters(text)
+  local o = c.p
+  local same = p.kind == o.kind and p.unit == o.unit and p.window == o.window and p.months == o.months
+    and p.clock == o.clock
+  if not same then
+    c = replaced(c, p)
+  elseif p.kind == 'bucket' and p.parts ~= o.parts then
+    c.mm = 0
+    for i = 1, #c.mi do
+      c.mi[i] = ceil(c.mi[i] * (p.parts / o.parts))
+      c.mm = c.mm + c.mi[i]
+    end
+  end
+  c.p, c.g, c.d = p, text, descr
+  return c
+end
+
+local loaded = {}
+
+local function load_all(first, last)
+  if last < first then return end
+  local names = {}
+  for i = first, last do names[#names + 1] = KEYS[i] end
+  local states = call('MGET', unpack(names))
+  for i = 1, #names do
+    if states[i] then
+      local c = unpack_(states[i])
+      meter_of(c).advance(c)
+      loaded[names[i]] = c
+    end
+  end
+end
+
+-- The counter as the limit has it now; made when it is not there.
+local function counter(key, text, descr)
+  local c = loaded[key]
+  if c then
+    c = adopt(c, text, descr)
+  else
+    c = new_counter(parameters(text), now * 1000)
+    c.g, c.d, c.fresh = text, descr, true
+  end
+  loaded[key] = c
+  return c
+end
+
+local function is_durable(c)
+  local kind = c.p.kind
+  if kind == 'lifetime' then return true end
+  if kind == 'concurrent' then return false end
+  if kind == 'bucket' then return c.p.perms == 0 or c.p.amount * c.p.parts / c.p.perms >= HOUR_MS end
+  return c.p.longest >= HOUR_MS
+end
+
+local function leased(c, except)
+  local sum = 0
+  if c.L then
+    for name, lease in pairs(c.L) do
+      if name ~= except and lease[2] > now then sum = sum + lease[1] end
+    end
+  end
+  return sum
+end
+
+local function own_lease(c)
+  local lease = c.L and c.L[process]
+  return lease and lease[2] > now and lease[1] or 0
+end
+
+local function set_lease(c, amount, until_)
+  c.L = c.L or {}
+  c.L[process] = amount > 0 and { amount, until_ } or nil
+  local any = false
+  for name, lease in pairs(c.L) do
+    if lease[2] <= now then c.L[name] = nil else any = true end
+  end
+  if not any then c.L = nil end
+end
+
+-- Until when the key must live, ms since 1970; nil: for ever.
+local function lives_until(c)
+  local m = meter_of(c)
+  local at = m.expires(c)
+  if at == nil and c.p.kind == 'concurrent' then at = c.ex == 0 and (c.due or now) or nil end
+  if at == nil and not (c.p.kind == 'fixed') then
+    if c.p.kind ~= 'lifetime' or not m.idle(c) then return nil end
+  end
+  at = max(at or now, c.due or 0, c.reset_at and c.reset_at + RESET_KEPT_MS or 0)
+  if c.L then
+    for _, lease in pairs(c.L) do at = max(at, lease[2]) end
+  end
+  return at
+end
+
+local function store(key, name)
+  local c = loaded[key]
+  local fresh = c.fresh
+  c.fresh = nil
+  if meter_of(c).idle(c) and not c.L and not c.reset_at then
+    if not fresh then
+      call('DEL', key)
+      call('SREM', KEYS[4], name)
+    end
+    return
+  end
+  local at = lives_until(c)
+  if at then
+    -- A second more, so that what ends at this very millisecond is still found.
+    call('SET', key, pack(c), 'PX', max(1, at - now) + 1000)
+  else
+    call('SET', key, pack(c))
+  end
+  if fresh then call('SADD', KEYS[4], name) end
+end
+
+local function view(c)
+  local m = meter_of(c)
+  return m.settled(c), m.reserved(c), m.amount(c), m.ends(c) or -1
+end
+
+-- Amounts
+
+local function demanded(unit, d, output)
+  if unit == 'requests' or unit == 'concurrent' then return 1 end
+  if unit == 'tokens' then return d.input + output end
+  if unit == 'input_tokens' then return d.input end
+  if unit == 'output_tokens' then return output end
+  if not d.fixed then return 0 end
+  return ceil((d.fixed + output * d.each) / 1000)
+end
+
+local function output_that_fits(unit, d, free)
+  if unit == 'tokens' then return free - d.input end
+  if unit == 'output_tokens' then return free end
+  if unit ~= 'usd' or d.each == 0 then return -1 end
+  local tokens = floor((free * 1000 - (d.fixed or 0)) / d.each)
+  while tokens >= 0 and demanded('usd', d, tokens) > free do tokens = tokens - 1 end
+  return tokens
+end
+
+local function expected(limit, output)
+  return limit.expected >= 0 and min(output, limit.expected) or output
+end
+
+local function shortage(limit, c, d, free)
+  local worst = expected(limit, d.output)
+  local needed = demanded(c.p.unit, d, worst)
+  if needed <= free then return nil end
+  if not limit.shrinks or not d.shrinks then return { needed = needed, worst = needed } end
+  local least = min(limit.least, worst)
+  local output = output_that_fits(c.p.unit, d, free)
+  if output >= least then return { output = output, worst = needed } end
+  return { needed = demanded(c.p.unit, d, least), worst = needed }
+end
+
+local function refusal(index, c, needed)
+  local settled, reserved, amount, ends = view(c)
+  local never = needed > amount
+  local wait = nil
+  if not never then
+    wait = needed <= meter_of(c).free(c) and 0 or meter_of(c).wait(c, needed)
+  end
+  return { index, settled + reserved, reserved, amount, ends, wait or -1, never and 1 or 0 }
+end
+
+local function gravity(r, c)
+  if r[7] == 1 then return math.huge end
+  if r[6] >= 0 then return r[6] end
+  return c.p.kind == 'concurrent' and -1 or 1e300
+end
+
+-- Operations
+
+local ops = {}
+
+-- ARGV: 5 reservation, 6 ms until it is taken as lost, 7 patient (0 or 1), 8 input, 9 output, 10 fixed pico-dollars (empty:
+-- unpriced), 11 pico-dollars per output token, 12 may shrink; then per counter: parameters, description, enforced, shrinks,
+-- least output, expected output (-1: all of it), known to have counted, name.
+function ops.reserve()
+  local d = {
+    input = tonumber(ARGV[8]),
+    output = tonumber(ARGV[9]),
+    fixed = tonumber(ARGV[10]),
+    each = tonumber(ARGV[11]),
+    shrinks = ARGV[12] == '1',
+  }
+  local settling = tonumber(meta[4] or 0)
+  if now < settling then return { 5, now } end
+  load_all(FIRST, #KEYS)
+  local output, refused, refused_by, excused = d.output, nil, nil, {}
+  local holds, held, limits, wanted = {}, {}, {}, {}
+  for i = FIRST, #KEYS do
+    local at = 13 + (i - FIRST) * 8
+    local limit = {
+      enforced = ARGV[at + 2] == '1',
+      shrinks = ARGV[at + 3] == '1',
+      least = tonumber(ARGV[at + 4]),
+      expected = tonumber(ARGV[at + 5]),
+    }
+    local key = KEYS[i]
+    if not loaded[key] and ARGV[at + 6] == '1' then return { 4, now, i - FIRST } end
+    local c = counter(key, ARGV[at], ARGV[at + 1])
+    if not held[key] then
+      held[key] = true
+      holds[#holds + 1] = i
+    end
+    limits[key] = limit
+    local others = leased(c, process)
+    local free = meter_of(c).free(c) - others
+    local short = shortage(limit, c, d, free)
+    if short then
+      if limit.enforced and others > 0 and short.worst <= free + others then
+        wanted[#wanted + 1] = ARGV[at + 7]
+      end
+      if short.output then
+        if limit.enforced then output = min(output, short.output) end
+      else
+        local r = refusal(i - FIRST, c, short.needed)
+        if not limit.enforced then
+          excused[#excused + 1] = r
+        elseif not refused or gravity(r, c) > gravity(refused, refused_by) then
+          refused, refused_by = r, c
+        end
+      end
+    end
+  end
+  if #wanted > 0 then
+    for _, name in ipairs(wanted) do call('ZADD', KEYS[6], now + WANTED_MS, name) end
+    call('PEXPIRE', KEYS[6], WANTED_MS)
+    if ARGV[7] == '1' then
+      keep_time()
+      return { 2, now }
+    end
+  end
+  if refused then return { 0, now, refused } end
+  local due = now + tonumber(ARGV[6])
+  local record = { by = process, holds = {} }
+  local views = {}
+  for _, i in ipairs(holds) do
+    local key = KEYS[i]
+    local c = loaded[key]
+    local m = meter_of(c)
+    local amount = demanded(c.p.unit, d, expected(limits[key], output))
+    -- What the rest cannot give comes out of this process's own lease.
+    local own = own_lease(c)
+    local from_lease = 0
+    if own > 0 then
+      local rest = m.free(c) - leased(c, nil)
+      from_lease = max(0, min(own, amount - rest))
+      if from_lease > 0 then set_lease(c, own - from_lease, c.L[process][2]) end
+    end
+    local ticket = m.take(c, amount)
+    c.op = c.op + 1
+    c.due = max(c.due or 0, due)
+    record.holds[#record.holds + 1] = { ARGV[13 + (i - FIRST) * 8 + 7], c.inc, ticket, amount }
+    local settled, reserved, whole, ends = view(c)
+    views[#views + 1] = { settled, reserved, whole, ends, from_lease, amount, is_durable(c) and 1 or 0, ticket }
+  end
+  keep_time()
+  for _, i in ipairs(holds) do store(KEYS[i], ARGV[13 + (i - FIRST) * 8 + 7]) end
+  call('HSET', KEYS[2], ARGV[5], pack(record))
+  call('ZADD', KEYS[3], due, ARGV[5])
+  return { 1, now, output, views, excused }
+end
+
+local function reached_alerts(c, fractions)
+  local found = {}
+  local settled, amount = meter_of(c).settled(c), meter_of(c).amount(c)
+  for text in string.gmatch(fractions, '[^,]+') do
+    if settled < tonumber(text) * amount then return found end
+    c.al = c.al or {}
+    if now >= (c.al[text] or 0) then
+      c.al[text] = meter_of(c).silent(c)
+      found[#found + 1] = text
+    end
+  end
+  return found
+end
+
+-- ARGV: 5 reservation, 6 `settle`, `release` or `expire`, 7 reservations whose end was answered, by spaces; then per counter
+-- of the reservation: used, alerts, name.
+function ops.close()
+  local packed = call('HGET', KEYS[2], ARGV[5])
+  load_all(FIRST, #KEYS)
+  local views = {}
+  if packed then
+    local record = unpack_(packed)
+    local expire = ARGV[6] == 'expire'
+    if expire and now < tonumber(call('ZSCORE', KEYS[3], ARGV[5]) or 0) then return { 0, now, {} } end
+    for i, hold in ipairs(record.holds) do
+      local c = loaded[KEYS[FIRST + i - 1]]
+      local taken = hold_of(hold[3], hold[4])
+      local used = expire and hold[4] or tonumber(ARGV[8 + (i - 1) * 3])
+      if c and c.restored then
+        c.restored = nil
+        reached_alerts(c, ARGV[9 + (i - 1) * 3])
+      end
+      if c and c.inc == hold[2] then
+        meter_of(c).close(c, taken, used, true)
+        c.op = c.op - 1
+      elseif c and not (c.replaced and hold[2] < c.inc) then
+        meter_of(c).close(c, taken, used, false)
+      end
+    end
+    keep_time()
+    for i in ipairs(record.holds) do
+      local c = loaded[KEYS[FIRST + i - 1]]
+      local alerts = {}
+      if c then
+        if ARGV[6] == 'settle' then alerts = reached_alerts(c, ARGV[9 + (i - 1) * 3]) end
+        local settled, reserved, whole, ends = view(c)
+        views[i] = { settled, reserved, whole, ends, alerts }
+        store(KEYS[FIRST + i - 1], ARGV[10 + (i - 1) * 3])
+      else
+        views[i] = {}
+      end
+    end
+    call('HDEL', KEYS[2], ARGV[5])
+    call('ZREM', KEYS[3], ARGV[5])
+    if not expire then
+      -- Until the process says that it got the answer, a new generation must not take it again.
+      call('HSET', KEYS[7], 'x:' .. ARGV[5], 1)
+      call('PEXPIRE', KEYS[7], DAY_MS)
+    end
+  end
+  for name in string.gmatch(ARGV[7], '[^ ]+') do call('HDEL', KEYS[7], 'x:' .. name) end
+  return { packed and 1 or 0, now, views }
+end
+
+-- The owner still works on it. ARGV: 5 reservation, 6 ms until it is taken as lost, 7.. names.
+function ops.renew()
+  if call('HEXISTS', KEYS[2], ARGV[5]) == 0 then return { 0, now } end
+  load_all(FIRST, #KEYS)
+  local due = now + tonumber(ARGV[6])
+  keep_time()
+  call('ZADD', KEYS[3], due, ARGV[5])
+  for i = FIRST, #KEYS do
+    local c = loaded[KEYS[i]]
+    if c then
+      c.due = max(c.due or 0, due)
+      store(KEYS[i], ARGV[7 + i - FIRST])
+    end
+  end
+  return { 1, now }
+end
+
+-- Takes a reservation again that a lost server knew. ARGV: 5 reservation, 6 ms left; then per counter: parameters,
+-- description, amount, name.
+function ops.reopen()
+  if call('HEXISTS', KEYS[2], ARGV[5]) == 1 then return { 0, now } end
+  if call('HEXISTS', KEYS[7], 'x:' .. ARGV[5]) == 1 then return { 0, now } end
+  load_all(FIRST, #KEYS)
+  local due = now + tonumber(ARGV[6])
+  local record = { by = process, holds = {} }
+  for i = FIRST, #KEYS do
+    local at = 7 + (i - FIRST) * 4
+    local c = counter(KEYS[i], ARGV[at], ARGV[at + 1])
+    local amount = tonumber(ARGV[at + 2])
+    local ticket = meter_of(c).take(c, amount)
+    c.op = c.op + 1
+    c.due = max(c.due or 0, due)
+    record.holds[#record.holds + 1] = { ARGV[at + 3], c.inc, ticket, amount }
+  end
+  keep_time()
+  for i = FIRST, #KEYS do store(KEYS[i], ARGV[7 + (i - FIRST) * 4 + 3]) end
+  call('HSET', KEYS[2], ARGV[5], pack(record))
+  call('ZADD', KEYS[3], due, ARGV[5])
+  return { 1, now }
+end
+
+-- Adds what a process admitted by itself. ARGV: 5 number of the report, 6 ms that leases last; then per counter:
+-- parameters, description, used, change of the process's lease, name.
+function ops.report()
+  if tonumber(call('HGET', KEYS[7], 'report') or 0) >= tonumber(ARGV[5]) then return { 0, now } end
+  load_all(FIRST, #KEYS)
+  for i = FIRST, #KEYS do
+    local at = 7 + (i - FIRST) * 5
+    local c = counter(KEYS[i], ARGV[at], ARGV[at + 1])
+    local used, change = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+    if used > 0 and c.p.kind ~= 'concurrent' then
+      local ticket = meter_of(c).take(c, used)
+      meter_of(c).close(c, hold_of(ticket, used), used, true)
+    end
+    if change ~= 0 then set_lease(c, max(0, own_lease(c) + change), now + tonumber(ARGV[6])) end
+  end
+  keep_time()
+  for i = FIRST, #KEYS do store(KEYS[i], ARGV[7 + (i - FIRST) * 5 + 4]) end
+  call('HSET', KEYS[7], 'report', ARGV[5])
+  call('PEXPIRE', KEYS[7], DAY_MS)
+  return { 1, now }
+end
+
+-- The leases of a process as it knows them, at the beginning of a connection. ARGV: 5 ms that leases last; then per
+-- counter: parameters, description, lease, name.
+function ops.sync()
+  load_all(FIRST, #KEYS)
+  for i = FIRST, #KEYS do
+    local at = 6 + (i - FIRST) * 4
+    set_lease(counter(KEYS[i], ARGV[at], ARGV[at + 1]), tonumber(ARGV[at + 2]), now + tonumber(ARGV[5]))
+  end
+  keep_time()
+  for i = FIRST, #KEYS do store(KEYS[i], ARGV[6 + (i - FIRST) * 4 + 3]) end
+  return { 1, now }
+end
+
+-- Keeps the process a member and evens out its leases. ARGV: 5 ms that leases last; then per counter: parameters,
+-- description, what the process gives back, name.
+function ops.beat()
+  call('ZADD', KEYS[5], now, process)
+  for _, gone in ipairs(call('ZRANGEBYSCORE', KEYS[5], '-inf', now - MEMBER_MS)) do
+    call('HDEL', KEYS[1], 'c:' .. gone)
+    call('ZREM', KEYS[5], gone)
+  end
+  local members = max(1, call('ZCARD', KEYS[5]))
+  call('ZREMRANGEBYSCORE', KEYS[6], '-inf', now)
+  local wanted = call('ZRANGE', KEYS[6], 0, 99)
+  local is_wanted = {}
+  for _, name in ipairs(wanted) do is_wanted[name] = true end
+  load_all(FIRST, #KEYS)
+  local answers, until_ = {}, now + tonumber(ARGV[5])
+  for i = FIRST, #KEYS do
+    local at = 6 + (i - FIRST) * 4
+    local c = counter(KEYS[i], ARGV[at], ARGV[at + 1])
+    local own = max(0, own_lease(c) - tonumber(ARGV[at + 2]))
+    local rest = max(0, meter_of(c).free(c) - leased(c, process))
+    local share = members == 1 and rest or floor((rest + leased(c, process)) / (2 * members))
+    if is_wanted[ARGV[at + 3]] then share = 0 end
+    local grown = max(0, min(share, rest) - own)
+    set_lease(c, own + grown, until_)
+    local settled, reserved, whole, ends = view(c)
+    answers[#answers + 1] = { grown, share, settled, reserved, whole, ends, members }
+  end
+  keep_time()
+  for i = FIRST, #KEYS do store(KEYS[i], ARGV[6 + (i - FIRST) * 4 + 3]) end
+  return { 1, now, members, wanted, answers }
+end
+
+-- A new connection: calls of the one before, which may still come, no longer count. ARGV: 5 the server's run, 6 generation
+-- to begin if this is another server, 7 members it knew, 8 number of the connection.
+function ops.attach()
+  local fresh = not generation or meta[5] ~= ARGV[5]
+  local settling = tonumber(meta[4] or 0)
+  if fresh then
+    generation = ARGV[6]
+    settling = tonumber(ARGV[7]) > 1 and now + SETTLING_MS or 0
+    call('HSET', KEYS[1], 'gen', generation, 'run', ARGV[5], 'settling', settling, 'expect', ARGV[7])
+    call('DEL', KEYS[5])
+  end
+  call('HSET', KEYS[1], 'c:' .. process, ARGV[8])
+  return { fresh and 1 or 0, now, generation }
+end
+
+-- The process has brought what it knew. When all have, or the time is over, the gate opens.
+function ops.ready()
+  call('ZADD', KEYS[5], now, process)
+  local settling = tonumber(meta[4] or 0)
+  if now < settling then
+    local expect = tonumber(call('HGET', KEYS[1], 'expect') or 1)
+    if call('ZCARD', KEYS[5]) < expect then return { 0, now } end
+    call('HSET', KEYS[1], 'settling', 0)
+  end
+  keep_time()
+  return { 1, now }
+end
+
+-- ARGV: 5 when the states were saved, ms; then per counter: parameters, description, state, name.
+function ops.restore()
+  load_all(FIRST, #KEYS)
+  for i = FIRST, #KEYS do
+    local at = 6 + (i - FIRST) * 4
+    local c = counter(KEYS[i], ARGV[at], ARGV[at + 1])
+    if c.fresh then c.restored = true end
+    if not (c.reset_at and c.reset_at >= tonumber(ARGV[5])) then
+      meter_of(c).merge(c, cjson.decode(ARGV[at + 2]))
+    end
+  end
+  keep_time()
+  for i = FIRST, #KEYS do store(KEYS[i], ARGV[6 + (i - FIRST) * 4 + 3]) end
+  return { 1, now }
+end
+
+local function number_text(n)
+  if n == floor(n) then return string.format('%.0f', n) end
+  return string.format('%.17g', n)
+end
+
+local function json(value)
+  if type(value) == 'number' then return number_text(value) end
+  local parts = {}
+  if value[1] then
+    for i, one in ipairs(value) do parts[i] = json(one) end
+    return '[' .. table.concat(parts, ',') .. ']'
+  end
+  for name, one in pairs(value) do
+    local text = name == 'slots' and #one == 0 and '[]' or json(one)
+    parts[#parts + 1] = '"' .. name .. '":' .. text
+  end
+  return '{' .. table.concat(parts, ',') .. '}'
+end
+
+local function saved(c) return { c.d, json(meter_of(c).save(c)) } end
+
+-- Reservations whose owner is lost: each with the names of its counters. ARGV: 5 how many at most.
+function ops.due()
+  local found = {}
+  for _, id in ipairs(call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT', 0, ARGV[5])) do
+    local packed = call('HGET', KEYS[2], id)
+    if packed then
+      local one = { id }
+      for _, hold in ipairs(unpack_(packed).holds) do one[#one + 1] = hold[1] end
+      found[#found + 1] = one
+    else
+      call('ZREM', KEYS[3], id)
+    end
+  end
+  return { 1, now, found }
+end
+
+-- The state of counters, for the ledger.
+function ops.save()
+  load_all(FIRST, #KEYS)
+  local states = {}
+  for i = FIRST, #KEYS do
+    local c = loaded[KEYS[i]]
+    states[#states + 1] = c and saved(c) or {}
+  end
+  return { 1, now, states }
+end
+
+-- ARGV: names of the counters. Those that are gone leave the index.
+function ops.view()
+  load_all(FIRST, #KEYS)
+  local views = {}
+  for i = FIRST, #KEYS do
+    local c = loaded[KEYS[i]]
+    if not c then
+      call('SREM', KEYS[4], ARGV[5 + i - FIRST])
+      views[#views + 1] = {}
+    elseif meter_of(c).idle(c) then
+      views[#views + 1] = {}
+    else
+      local settled, reserved, whole, ends = view(c)
+      views[#views + 1] = { c.d, settled, reserved, whole, ends }
+    end
+  end
+  return { 1, now, views }
+end
+
+-- ARGV: 5 `reset` or `grant`, 6 extra; then names.
+function ops.change()
+  load_all(FIRST, #KEYS)
+  local states = {}
+  for i = FIRST, #KEYS do
+    local c = loaded[KEYS[i]]
+    if c then
+      if ARGV[5] == 'reset' then
+        meter_of(c).reset(c)
+        c.al = nil
+        if is_durable(c) then c.reset_at = now end
+      else
+        meter_of(c).grant(c, tonumber(ARGV[6]))
+      end
+    end
+    states[#states + 1] = c and saved(c) or {}
+  end
+  keep_time()
+  for i = FIRST, #KEYS do
+    if loaded[KEYS[i]] then store(KEYS[i], ARGV[7 + i - FIRST]) end
+  end
+  return { 1, now, states }
+end
+
+-- A clean stop: leases go back, and nobody waits for this process.
+function ops.leave()
+  call('ZREM', KEYS[5], process)
+  call('HDEL', KEYS[1], 'c:' .. process)
+  load_all(FIRST, #KEYS)
+  for i = FIRST, #KEYS do
+    if loaded[KEYS[i]] then set_lease(loaded[KEYS[i]], 0, 0) end
+  end
+  for i = FIRST, #KEYS do
+    if loaded[KEYS[i]] then store(KEYS[i], ARGV[5 + i - FIRST]) end
+  end
+  return { 1, now }
+end
+
+-- Another generation is another set of counters: what was known of them no longer holds.
+if op ~= 'attach' and (not generation or generation .. '/' .. (meta[6] or '') ~= ARGV[3]) then return { 3, now } end
+return ops[op]()

@@ -1,0 +1,166 @@
+import type { CounterState, LimitCharge } from '../../../contracts/limit.ts'
+import { isRecord } from '../../../lib/is-record.ts'
+import { type Counter, newMeter } from '../counter.ts'
+import { restoreCounter } from '../counter-state.ts'
+import type { Meter } from '../meter.ts'
+import type { SeenCounter } from './seen-counters.ts'
+
+/** A state of a durable counter that the server gave us, or a store kept. */
+type KnownState = {
+  readonly stored: CounterState
+  /** Empty: a gate of one process saved it. */
+  readonly generation: string
+  /** Server time. */
+  readonly savedAtMs: number
+  readonly chargeOpen: boolean
+}
+
+/** A counter to be built up again: what it is, and its state for the script. */
+export type LostCounter = {
+  readonly charge: LimitCharge
+  readonly meter: string
+  readonly savedAtMs: number
+}
+
+/** What was admitted while the server was away and had not been told to it when the process ended. */
+export type OwedUse = { readonly charge: LimitCharge; readonly used: number }
+
+/**
+ * Durable counters as this process last knew them: what the ledger's next transaction keeps, and from what the counters
+ * of a server that lost them are built up again.
+ */
+export class KnownStates {
+  readonly #byKey = new Map<string, KnownState>()
+  readonly #changed = new Set<string>()
+  readonly #owed = new Map<string, number>()
+
+  /** Throws an `Error` when a state cannot be read. Gives what a process before this one still owed. */
+  load(
+    states: readonly CounterState[],
+    options: { readonly nowMs: number; readonly chargeOpen: boolean },
+  ): readonly OwedUse[] {
+    const owed: OwedUse[] = []
+    for (const stored of states) {
+      const counter = restoreCounter(stored, options)
+      const { generation, savedAtMs, used } = extrasOf(stored.state)
+      const { chargeOpen } = options
+      this.#byKey.set(stored.counterKey, { stored, generation, savedAtMs, chargeOpen })
+      if (used > 0) owed.push({ charge: chargeOf(counter), used })
+    }
+    return owed
+  }
+
+  /** The server's own words: description and state of the counter. */
+  learn(
+    counterKey: string,
+    words: { readonly description: string; readonly meter: string },
+    at: { readonly generation: string; readonly nowMs: number },
+  ): CounterState {
+    const extras = JSON.stringify({ generation: at.generation, saved_at_ms: at.nowMs }).slice(1)
+    const state = `{"format":1,${words.description},"meter":${words.meter},${extras}`
+    const stored = { counterKey, state }
+    this.#byKey.set(counterKey, {
+      stored,
+      generation: at.generation,
+      savedAtMs: at.nowMs,
+      chargeOpen: false,
+    })
+    this.#changed.add(counterKey)
+    return stored
+  }
+
+  /** What is used now without the server; 0: nothing is owed any more. */
+  owe(counterKey: string, used: number): void {
+    if ((this.#owed.get(counterKey) ?? 0) === used) return
+    if (used === 0) this.#owed.delete(counterKey)
+    else this.#owed.set(counterKey, used)
+    this.#changed.add(counterKey)
+  }
+
+  takeChanged(): readonly CounterState[] {
+    if (this.#changed.size === 0) return []
+    const states: CounterState[] = []
+    for (const key of this.#changed) {
+      const known = this.#byKey.get(key)
+      if (known === undefined) continue
+      const owed = this.#owed.get(key) ?? 0
+      const { state } = known.stored
+      states.push(
+        owed === 0
+          ? known.stored
+          : { counterKey: key, state: `${state.slice(0, -1)},"owed":${owed}}` },
+      )
+    }
+    this.#changed.clear()
+    return states
+  }
+
+  /** The counters of a generation that the server no longer has, brought up to what was last seen of them. */
+  lost(
+    generation: string,
+    seen: (counterKey: string) => SeenCounter | null,
+    nowMs: number,
+  ): readonly LostCounter[] {
+    const lost: LostCounter[] = []
+    for (const [key, known] of this.#byKey) {
+      if (known.generation === generation) continue
+      const { stored, savedAtMs, chargeOpen } = known
+      const counter = restoreCounter(stored, { nowMs, chargeOpen })
+      const found = { charge: chargeOf(counter), meter: counter.meter }
+      lost.push(lostCounter(found, { seen: seen(key), savedAtMs, nowMs }))
+    }
+    return lost
+  }
+
+  /** One counter that is gone by itself; null when nothing is known of it. */
+  lostOne(seen: SeenCounter, nowMs: number): LostCounter {
+    const { charge } = seen
+    const known = this.#byKey.get(charge.counterKey)
+    const meter =
+      known === undefined
+        ? newMeter(charge.limit.algorithm, nowMs)
+        : restoreCounter(known.stored, { nowMs, chargeOpen: known.chargeOpen }).meter
+    return lostCounter({ charge, meter }, { seen, savedAtMs: known?.savedAtMs ?? seen.atMs, nowMs })
+  }
+
+  has(counterKey: string): boolean {
+    return this.#byKey.has(counterKey)
+  }
+}
+
+function lostCounter(
+  found: { readonly charge: LimitCharge; readonly meter: Meter },
+  at: { readonly seen: SeenCounter | null; readonly savedAtMs: number; readonly nowMs: number },
+): LostCounter {
+  const { seen, nowMs } = at
+  const { meter } = found
+  if (seen !== null && seen.counted && seen.atMs >= at.savedAtMs && isCurrent(seen, nowMs)) {
+    const missed = seen.used - meter.settledAt(nowMs)
+    if (missed > 0) {
+      const ticket = meter.take(missed, nowMs)
+      meter.close({ ticket, amount: missed }, missed, nowMs)
+    }
+  }
+  const savedAtMs = Math.max(at.savedAtMs, seen?.atMs ?? 0)
+  const charge = seen?.charge ?? found.charge
+  return { charge, meter: JSON.stringify(meter.save(nowMs)), savedAtMs }
+}
+
+function isCurrent(seen: SeenCounter, nowMs: number): boolean {
+  return seen.endsAtMs === null || seen.endsAtMs > nowMs
+}
+
+function chargeOf(counter: Counter): LimitCharge {
+  return { limit: counter.limit, value: counter.value, counterKey: counter.key }
+}
+
+function extrasOf(state: string): { generation: string; savedAtMs: number; used: number } {
+  const parsed: unknown = JSON.parse(state)
+  const extras = isRecord(parsed) ? parsed : {}
+  const { generation, saved_at_ms: savedAtMs, owed } = extras
+  return {
+    generation: typeof generation === 'string' ? generation : '',
+    savedAtMs: typeof savedAtMs === 'number' ? savedAtMs : 0,
+    used: typeof owed === 'number' ? owed : 0,
+  }
+}

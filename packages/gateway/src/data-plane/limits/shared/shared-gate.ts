@@ -1,0 +1,446 @@
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import type {
+  Actual,
+  CounterState,
+  CounterView,
+  Demand,
+  Gate,
+  LimitCharge,
+  LimitState,
+  Refusal,
+  Reservation,
+  ReserveResult,
+} from '../../../contracts/limit.ts'
+import {
+  type ScriptConnection,
+  type ScriptValue,
+  ServerAway,
+} from '../../../contracts/script-server.ts'
+import { actualAmount, demandedAmount } from '../amounts.ts'
+import { checkDemand, isAmount } from '../memory-gate.ts'
+import { Attachment } from './attachment.ts'
+import { changeCounters, listCounters } from './administration.ts'
+import { Closings } from './closings.ts'
+import type { SharedGateOptions, SharedGateParts } from './gate-parts.ts'
+import { Housekeeping } from './housekeeping.ts'
+import { KnownStates } from './known-states.ts'
+import { OutageGate, OutageReservation } from './outage-gate.ts'
+import { Reports } from './reports.ts'
+import { Answer, keysOf, listOf, numberOf, perCounter, ScriptKeys } from './script-calls.ts'
+import { SeenCounters } from './seen-counters.ts'
+import { ServerTime } from './server-time.ts'
+import { SharedReservation } from './shared-reservation.ts'
+
+/** The script that a server of this gate has to run. */
+export const GATE_SCRIPT: string = readFileSync(new URL('./gate.lua', import.meta.url), 'utf8')
+
+/** How often a request asks again while other processes give back what they lease, and how long it waits each time. */
+const LEASE_TRIES = 15
+const LEASE_PAUSE_MS = 50
+const MOST_PATIENT = 200
+/** What was seen longer ago says nothing of how much room there is. */
+const FITS_AGE_MS = 5000
+
+/** A gate whose counters are on a server, shared with other processes. Each operation is one call over all counters. */
+export class SharedGate implements Gate {
+  readonly #parts: SharedGateParts
+  readonly #attachment: Attachment
+  readonly #closings: Closings
+  readonly #reports: Reports
+  readonly #housekeeping: Housekeeping
+  #live: ScriptConnection | null = null
+  #outage: OutageGate | null = null
+  /** Gates of past outages that still have open reservations. */
+  #past: OutageGate[] = []
+  #problem: string | null = 'has not been reached yet'
+  #lastId = 0
+  #patient = 0
+
+  constructor(options: SharedGateOptions) {
+    const process = randomBytes(9).toString('base64url')
+    const keys = new ScriptKeys(options.namespace, process)
+    const time = new ServerTime(options.clock, options.virtual === true)
+    const parts: SharedGateParts = {
+      keys,
+      process,
+      seen: new SeenCounters(),
+      known: new KnownStates(),
+      time,
+      options,
+      dirty: new Set(),
+      open: new Map(),
+      generation: () => this.#attachment.generation,
+      call: async (connection, operation, counterKeys, args) => {
+        const head = [operation, time.argument(), this.#attachment.stamp(), process]
+        const value = await connection.run(keys.of(counterKeys), [...head, ...args])
+        const answer = new Answer(value)
+        time.learn(answer.nowMs)
+        if (answer.code !== 3) return answer
+        connection.fail('Redis has lost the counters')
+        throw new ServerAway('Redis has lost the counters')
+      },
+    }
+    this.#parts = parts
+    this.#attachment = new Attachment(parts)
+    this.#closings = new Closings(parts)
+    this.#reports = new Reports(parts)
+    this.#housekeeping = new Housekeeping(parts)
+  }
+
+  /** Connects, and goes on doing so. Until then every limit follows its `on_backend_failure`. */
+  start(): void {
+    const { options } = this.#parts
+    options.server.start({
+      onConnect: (connection) => this.#connect(connection),
+      onLost: (reason) => this.#lose(reason),
+      onWarning: options.onWarning,
+    })
+    if (options.virtual !== true) this.#housekeeping.start(() => this.#live)
+  }
+
+  /** Settles what is queued, if the server is there, and gives the leases back. */
+  async stop(): Promise<void> {
+    this.#housekeeping.stop()
+    const connection = this.#live
+    if (connection !== null) {
+      try {
+        await this.flush()
+        await this.#housekeeping.save(connection)
+        await this.#housekeeping.leave(connection)
+      } catch {
+        // It went away meanwhile: leases and reservations end by themselves.
+      }
+    }
+    await this.#parts.options.server.stop()
+  }
+
+  /** Resolves when everything that is under way has been answered or has failed. */
+  async flush(): Promise<void> {
+    await this.#closings.idle()
+    await this.#reports.idle()
+  }
+
+  /** Asks for the state of every durable counter that changed. */
+  async save(): Promise<void> {
+    if (this.#live !== null) await this.#housekeeping.save(this.#live)
+  }
+
+  /** Null while the server is up. */
+  problem(): string | null {
+    return this.#problem
+  }
+
+  reserve(charges: readonly LimitCharge[], demand: Demand): ReserveResult | Promise<ReserveResult> {
+    checkDemand(demand)
+    const connection = this.#live
+    if (connection !== null) return this.#reserveShared(connection, charges, demand)
+    return this.#reserveAlone(charges, demand)
+  }
+
+  fits(charges: readonly LimitCharge[], demand: Demand): boolean {
+    checkDemand(demand)
+    const nowMs = this.#parts.time.nowMs()
+    for (const { counterKey, limit } of charges) {
+      const seen = this.#parts.seen.find(counterKey)
+      if (seen === null || !seen.counted || nowMs - seen.atMs > FITS_AGE_MS) return false
+      const needed = demandedAmount(limit.unit, demand, demand.outputTokens)
+      if (needed > seen.amount - seen.used - seen.reserved) return false
+    }
+    return this.#live !== null
+  }
+
+  settle(reservation: Reservation, actual: Actual): void {
+    if (reservation instanceof OutageReservation) return this.#closeAlone(reservation, actual)
+    const own = this.#asShared(reservation)
+    if (!own.close()) return
+    const used = own.holds.map(({ charge, amount }) => {
+      const value = actualAmount(charge.limit.unit, actual)
+      return isAmount(value) ? value : amount
+    })
+    for (const { charge } of own.holds) {
+      if (charge.limit.reserve !== 'expected' || !isAmount(actual.outputTokens)) continue
+      this.#parts.seen.of(charge).outputs.of(own.model).add(actual.outputTokens)
+    }
+    this.#closings.add(this.#live, { name: own.name, kind: 'settle', holds: own.holds, used })
+  }
+
+  release(reservation: Reservation): void {
+    if (reservation instanceof OutageReservation) return this.#closeAlone(reservation, null)
+    const own = this.#asShared(reservation)
+    if (!own.close()) return
+    const used = own.holds.map(() => 0)
+    this.#closings.add(this.#live, { name: own.name, kind: 'release', holds: own.holds, used })
+  }
+
+  /** As the server last told it. Nothing while it is away. */
+  statesOf(reservation: Reservation): readonly LimitState[] {
+    if (reservation instanceof OutageReservation) return []
+    const states: LimitState[] = []
+    for (const { charge } of this.#asShared(reservation).holds) {
+      const seen = this.#parts.seen.find(charge.counterKey)
+      if (charge.limit.mode !== 'enforce' || seen === null) continue
+      states.push({ ...seen.stateAt(this.#parts.time.toWallMs), limit: charge.limit })
+    }
+    return states
+  }
+
+  takeChanged(): readonly CounterState[] {
+    const { known } = this.#parts
+    for (const gate of this.#outage === null ? [] : [this.#outage]) {
+      for (const { charge, used } of gate.used()) known.owe(charge.counterKey, used)
+    }
+    return known.takeChanged()
+  }
+
+  /** For start-up. Throws an `Error` when a state cannot be read. What the server lost is built up from it. */
+  restore(states: readonly CounterState[]): void {
+    const { options, known, time } = this.#parts
+    const chargeOpen = options.openOnRestore === 'charge'
+    const owed = known.load(states, { nowMs: time.nowMs(), chargeOpen })
+    this.#reports.add(
+      this.#live,
+      owed.map(({ charge, used }) => ({ charge, used, change: 0 })),
+    )
+    if (this.#live !== null) this.#closings.track(this.#attachment.restore(this.#live))
+  }
+
+  list(): Promise<readonly CounterView[]> {
+    return listCounters(this.#parts, this.#live)
+  }
+
+  openReservations(): number {
+    const alone = [this.#outage, ...this.#past].reduce(
+      (sum, gate) => sum + (gate?.openReservations() ?? 0),
+      0,
+    )
+    let shared = 0
+    for (const one of this.#parts.open.values()) if (one.open) shared += 1
+    return shared + alone
+  }
+
+  reset(limitId: string, value: string | null): Promise<readonly CounterState[]> {
+    return changeCounters(this.#parts, this.#live, { kind: 'reset', limitId, value, extra: 0 })
+  }
+
+  /** Throws a `RangeError` unless `extra` is a whole number above 0. Changes nothing for a counter that never counted. */
+  grant(limitId: string, value: string, extra: number): Promise<readonly CounterState[]> {
+    if (!isAmount(extra) || extra === 0) throw new RangeError('An allowance is a whole number.')
+    return changeCounters(this.#parts, this.#live, { kind: 'grant', limitId, value, extra })
+  }
+
+  async #reserveShared(
+    connection: ScriptConnection,
+    charges: readonly LimitCharge[],
+    demand: Demand,
+  ): Promise<ReserveResult> {
+    this.#lastId += 1
+    const id = this.#lastId
+    const name = `${this.#parts.process}:${id}`
+    for (let tries = 0; ; tries++) {
+      const patient = tries < LEASE_TRIES && this.#patient < MOST_PATIENT
+      let answer: Answer
+      try {
+        answer = await this.#askReserve(connection, { name, patient }, charges, demand)
+      } catch (thrown) {
+        if (!(thrown instanceof ServerAway)) throw thrown
+        // Whether it was reserved is unknown: it is given back when the server is there again.
+        const holds = unique(charges).map((charge) => ({ charge, amount: 0 }))
+        const used = holds.map(() => 0)
+        this.#closings.add(this.#live, { name, kind: 'release', holds, used })
+        return this.reserve(charges, demand)
+      }
+      switch (answer.code) {
+        case 0:
+          return { ok: false, refusal: this.#refusal(answer.list(2), charges) }
+        case 1:
+          return { ok: true, reservation: this.#keep({ id, name }, answer, charges, demand) }
+        case 2:
+          await this.#waitForLeases()
+          break
+        case 4:
+          await this.#attachment.restoreOne(connection, charges[answer.number(2)])
+          break
+        default:
+          return this.#reserveAlone(charges, demand)
+      }
+    }
+  }
+
+  #askReserve(
+    connection: ScriptConnection,
+    { name, patient }: { readonly name: string; readonly patient: boolean },
+    charges: readonly LimitCharge[],
+    demand: Demand,
+  ): Promise<Answer> {
+    const parts = this.#parts
+    const model = demand.model ?? ''
+    const nowMs = parts.time.nowMs()
+    const args = [
+      name,
+      String(parts.options.lifetimeMs()),
+      patient ? '1' : '0',
+      String(demand.inputTokens),
+      String(demand.outputTokens),
+      demand.fixedCostPicoUsd === null ? '' : String(demand.fixedCostPicoUsd),
+      String(demand.outputPicoUsd),
+      demand.mayShrink === false ? '0' : '1',
+      ...perCounter(charges, (charge) => {
+        const { limit } = charge
+        const seen = parts.seen.of(charge)
+        seen.touchedAtMs = parts.options.clock.monotonicMs()
+        const expected =
+          limit.reserve === 'expected' ? seen.outputs.of(model).expectedOf(demand.outputTokens) : -1
+        return [
+          limit.mode === 'enforce' ? 1 : 0,
+          limit.whenShort === 'shrink' ? 1 : 0,
+          limit.minOutputTokens,
+          expected,
+          seen.mustExist(nowMs) ? 1 : 0,
+        ]
+      }),
+    ]
+    return parts.call(connection, 'reserve', keysOf(charges), args)
+  }
+
+  #keep(
+    { id, name }: { readonly id: number; readonly name: string },
+    answer: Answer,
+    charges: readonly LimitCharge[],
+    demand: Demand,
+  ): SharedReservation {
+    const { seen, dirty, open, options } = this.#parts
+    const views = answer.list(3).map(listOf)
+    const holds = unique(charges).map((charge, index) => {
+      const view = views[index] ?? []
+      const counter = seen.of(charge)
+      counter.learn(view, answer.nowMs)
+      counter.lease = Math.max(0, counter.lease - numberOf(view[4]))
+      counter.durable = numberOf(view[6]) === 1
+      if (counter.durable) dirty.add(charge.counterKey)
+      return { charge, amount: numberOf(view[5]) }
+    })
+    const outputTokens = answer.number(2)
+    const shrunk = outputTokens < demand.outputTokens
+    const excused = answer.list(4).map((one) => this.#refusal(listOf(one), charges))
+    const grant = { id, name, outputTokens, shrunk, excused, model: demand.model ?? '' }
+    const reservation = new SharedReservation(grant, holds, options.clock.monotonicMs())
+    open.set(name, reservation)
+    return reservation
+  }
+
+  #refusal(told: readonly ScriptValue[], charges: readonly LimitCharge[]): Refusal {
+    const [index, used, reserved, amount, endsAtMs, waitMs, never] = told.map(numberOf)
+    const charge = charges[index ?? 0]
+    if (charge === undefined) throw new TypeError('The script refused for no limit.')
+    const { limit, value } = charge
+    return {
+      limit,
+      value,
+      used: used ?? 0,
+      reserved: reserved ?? 0,
+      amount: amount ?? 0,
+      resetsAtMs:
+        endsAtMs === undefined || endsAtMs < 0 ? null : this.#parts.time.toWallMs(endsAtMs),
+      retryAfterMs: waitMs === undefined || waitMs < 0 ? null : waitMs,
+      neverFits: never === 1,
+    }
+  }
+
+  async #waitForLeases(): Promise<void> {
+    this.#patient += 1
+    await new Promise((resolve) => setTimeout(resolve, LEASE_PAUSE_MS))
+    this.#patient -= 1
+  }
+
+  #reserveAlone(charges: readonly LimitCharge[], demand: Demand): ReserveResult {
+    const { seen, time, options } = this.#parts
+    this.#outage ??= new OutageGate({
+      clock: time.asClock(),
+      members: this.#housekeeping.members,
+      leaseOf: (counterKey) => {
+        const counter = seen.find(counterKey)
+        if (counter === null || counter.leaseUntilMs < options.clock.monotonicMs()) return 0
+        return counter.lease
+      },
+    })
+    return this.#outage.reserve(charges, demand)
+  }
+
+  #closeAlone(reservation: OutageReservation, actual: Actual | null): void {
+    const told = reservation.gate.close(reservation, actual)
+    this.#past = this.#past.filter((gate) => gate.openReservations() > 0)
+    this.#reports.add(
+      this.#live,
+      told.map(({ charge, used, spent }) => ({ charge, used, change: -spent })),
+    )
+  }
+
+  #asShared(reservation: Reservation): SharedReservation {
+    if (reservation instanceof SharedReservation) return reservation
+    throw new TypeError('The reservation was not made by this gate.')
+  }
+
+  async #connect(connection: ScriptConnection): Promise<void> {
+    const { fresh } = await this.#attachment.begin(connection, this.#housekeeping.members)
+    // From here on nothing is waited for, so that the calls are run before the next request's.
+    this.#goOn(connection, fresh)
+  }
+
+  #goOn(connection: ScriptConnection, fresh: boolean): void {
+    const { seen, known, dirty, options } = this.#parts
+    const told = this.#outage?.freeze() ?? []
+    for (const { charge, spent } of told) {
+      known.owe(charge.counterKey, 0)
+      dirty.add(charge.counterKey)
+      const counter = seen.of(charge)
+      counter.lease = Math.max(0, counter.lease - spent)
+    }
+    if (this.#outage !== null && this.#outage.openReservations() > 0) this.#past.push(this.#outage)
+    this.#outage = null
+    this.#reports.retry(connection)
+    this.#reports.add(
+      connection,
+      told.map(({ charge, used }) => ({ charge, used, change: 0 })),
+    )
+    this.#syncLeases(connection, fresh)
+    this.#closings.retry(connection)
+    this.#live = connection
+    this.#problem = null
+    options.onState(null)
+  }
+
+  /** What is leased, and what calls that were admitted alone still hold. Of another generation nothing is leased. */
+  #syncLeases(connection: ScriptConnection, fresh: boolean): void {
+    const held = new Map<string, number>()
+    for (const report of this.#past.flatMap((gate) => gate.used())) {
+      const { counterKey } = report.charge
+      held.set(counterKey, (held.get(counterKey) ?? 0) + report.held)
+    }
+    const leases: { readonly charge: LimitCharge; readonly lease: number }[] = []
+    for (const counter of this.#parts.seen.all()) {
+      if (fresh) counter.lease = 0
+      counter.giving = 0
+      const lease = counter.lease + (held.get(counter.charge.counterKey) ?? 0)
+      if (counter.beatAtMs > 0 || lease > 0) leases.push({ charge: counter.charge, lease })
+    }
+    this.#closings.track(this.#reports.sync(connection, leases))
+  }
+
+  #lose(reason: string): void {
+    this.#live = null
+    if (this.#problem === reason) return
+    this.#problem = reason
+    this.#parts.options.onState(reason)
+  }
+}
+
+/** A counter that is named twice is charged once. */
+function unique(charges: readonly LimitCharge[]): readonly LimitCharge[] {
+  const keys = new Set<string>()
+  return charges.filter(({ counterKey }) => {
+    const first = !keys.has(counterKey)
+    keys.add(counterKey)
+    return first
+  })
+}
