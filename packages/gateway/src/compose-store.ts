@@ -23,7 +23,13 @@ export async function openStore(
   const durability = ledger.durability === 'full' ? 'full' : 'process'
   if (typeof storage.url === 'string') {
     const url = storage.url.slice('sqlite:'.length)
-    return await openSqliteStore({ path: url, durability, chainKeys: chainKeys(hashKeys) })
+    return await openSqliteStore({
+      path: url,
+      durability,
+      chainKeys: chainKeys(hashKeys),
+      // A command ends with the error; a server goes on where it can.
+      ...(wait ? { onDamage: onProblem } : {}),
+    })
   }
   // Loaded only where it is used: it costs the start some 50 ms.
   const { openPostgresStore } = await import('./storage/postgres/open-postgres-store.ts')

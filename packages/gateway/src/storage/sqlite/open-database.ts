@@ -46,7 +46,7 @@ function checkPages(engine: Engine, path: string): void {
   }
   const rows = engine.query('PRAGMA quick_check(1)', []).rows
   const finding = rows[0] === undefined ? 'ok' : Object.values(rows[0])[0]
-  if (finding !== 'ok') throw new StoreError('corrupt', String(finding))
+  if (finding !== 'ok') throw new StoreError('corrupt', String(finding).replaceAll(/\s+/g, ' '))
 }
 
 function explain(thrown: unknown, path: string): StoreError {

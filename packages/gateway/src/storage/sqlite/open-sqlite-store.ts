@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import type { LedgerWriter, Store } from '../../contracts/store.ts'
+import { GatewayError } from '../../errors/gateway-error.ts'
 import { StoreError } from '../../errors/store-error.ts'
 import { counterStore } from './counter-store.ts'
 import { keyStore } from './key-store.ts'
@@ -21,6 +22,8 @@ export type SqliteStoreOptions = {
   readonly engine?: EngineName
   /** Of the chain over the records; the first is the current one. Absent: records are not linked. */
   readonly chainKeys?: readonly string[]
+  /** Told of damage; then the store can still be read, and its ledger takes nothing. Absent: damage is thrown. */
+  readonly onDamage?: (problem: string) => void
 }
 
 /**
@@ -42,11 +45,44 @@ export async function openSqliteStore(
     chainKeys: options.chainKeys ?? [],
   }
   const writer = databaseWorker({ ...settings, role: 'writer' })
-  await writer.open()
+  const problem = await openOrRefuse(writer, options)
   // Starts when something is read: a thread costs some 100 ms, which a command that only writes need not pay.
   const reader = databaseWorker({ ...settings, role: 'reader' })
-  const ledger = createLedgerWriter(writer)
+  const ledger = problem === null ? createLedgerWriter(writer) : refusingLedger(problem)
   return { store: assemble(writer, reader, ledger), ledger }
+}
+
+/** What is wrong with the file; null: nothing. */
+async function openOrRefuse(
+  writer: WorkerClient,
+  { onDamage }: SqliteStoreOptions,
+): Promise<StoreError | null> {
+  try {
+    await writer.open()
+    return null
+  } catch (thrown) {
+    const isDamage = thrown instanceof StoreError && thrown.reason === 'corrupt'
+    if (onDamage === undefined || !isDamage) throw thrown
+    onDamage(`${thrown.message} Until then it is only read, and nothing is spent.`)
+    return thrown
+  }
+}
+
+/** A damaged file must not be written to: what is still whole may be rescued. */
+function refusingLedger(cause: StoreError): LedgerWriter {
+  return {
+    append: () =>
+      Promise.reject(
+        new GatewayError('ledger_unavailable', 'The ledger is damaged; spending is stopped.', {
+          cause,
+        }),
+      ),
+    countersFrom: () => {},
+    pending: () => [],
+    healthy: () => false,
+    flush: async () => {},
+    close: async () => {},
+  }
 }
 
 function assemble(writer: WorkerClient, reader: WorkerClient, ledger: LedgerWriter): Store {
