@@ -4,7 +4,7 @@ import { didYouMean } from '../lib/did-you-mean.ts'
 import { algorithmOf, isForListedOnly, limitOfValue, refillOf, unitOf } from './limit-shorthands.ts'
 import type { LimitConfig } from './policy-config.ts'
 import { nameList, printableText, usdAmount, windowText } from './schema-parts.ts'
-import { checkedText, NOT_AVAILABLE, strict } from './validate.ts'
+import { checkedText, strict } from './validate.ts'
 
 const ALGORITHMS = ['bucket', 'sliding', 'fixed', 'lifetime', 'concurrent'] as const
 type Algorithm = (typeof ALGORITHMS)[number]
@@ -68,11 +68,7 @@ export const limitSchema: z.ZodType<LimitConfig> = strict({
     }),
   ),
   mode: z.exactOptional(z.enum(['enforce', 'warn', 'shadow'])),
-  reserve: z.exactOptional(
-    z.enum(['auto', 'max', 'expected', 'lease']).superRefine((reserve, ctx) => {
-      if (reserve === 'lease') ctx.addIssue({ code: 'custom', message: NOT_AVAILABLE })
-    }),
-  ),
+  reserve: z.exactOptional(z.enum(['auto', 'max', 'expected', 'lease'])),
   when_short: z.exactOptional(z.enum(['shrink', 'refuse'])),
   min_output: z.exactOptional(z.int().min(1)),
   alerts: z.exactOptional(z.array(z.number().gt(0).max(1)).max(20)),

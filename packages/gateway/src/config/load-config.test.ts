@@ -236,10 +236,10 @@ describe('loadConfig', () => {
       'must be a whole number',
     ],
     [
-      'policy:\n  limits:\n    - { scope: key, unit: tokens, algorithm: lifetime, amount: 1, reserve: lease }',
+      'policy:\n  limits:\n    - { scope: key, unit: tokens, algorithm: lifetime, amount: 1, reserve: least }',
       'policy.limits[0].reserve',
       3,
-      'not available in this version',
+      'lease',
     ],
     [
       'policy:\n  limits:\n    - { scope: key, unit: tokens, algorithm: concurrent, amount: 1 }',

@@ -49,7 +49,8 @@ export type LimitPlan = {
   /** `null`: the limit applies to every request of its scope. */
   readonly match: LimitMatch | null
   readonly mode: 'enforce' | 'warn' | 'shadow'
-  readonly reserve: 'max' | 'expected'
+  /** `lease`: a small part of the output of a stream that is extended while it runs, and `max` of everything else. */
+  readonly reserve: 'max' | 'expected' | 'lease'
   readonly whenShort: 'shrink' | 'refuse'
   /** Smallest output cap that `shrink` may put on a request. Tokens. */
   readonly minOutputTokens: number
@@ -93,6 +94,8 @@ export type Demand = {
   readonly outputPicoUsd: number
   /** False: no cap can be put on the output, so that less of it is no way to fit; absent: it can. */
   readonly mayShrink?: boolean
+  /** The answer is a stream that can be ended early in its own protocol, so that less than all of it may be held. */
+  readonly mayLease?: boolean
   /** The public model that was asked for: what is expected of the output is learnt for each. */
   readonly model?: string
 }
@@ -147,6 +150,8 @@ export type Reservation = {
   /** Output tokens granted: the demanded ones, or fewer after `shrink`. */
   readonly outputTokens: number
   readonly shrunk: boolean
+  /** Output tokens held so far, where that is fewer than granted: see `Gate.extend`. Absent: all of them are held. */
+  readonly heldTokens?: number
   /** Limits in `warn` or `shadow` mode that would have refused. */
   readonly excused: readonly Refusal[]
 }
@@ -182,6 +187,11 @@ export type Gate = {
   reserve(charges: readonly LimitCharge[], demand: Demand): Eventually<ReserveResult>
   /** Whether the whole demand would be granted now. Takes nothing. */
   fits(charges: readonly LimitCharge[], demand: Demand): boolean
+  /**
+   * Holds output up to so many tokens in all, and more where there is plenty, or as far as all limits allow. Returns the
+   * tokens held now; that is never fewer than before. For reservations that hold less than was granted.
+   */
+  extend(reservation: Reservation, outputTokens: number): number | Promise<number>
   settle(reservation: Reservation, actual: Actual): void
   release(reservation: Reservation): void
   /** For response headers: the state of each enforced limit that the reservation charged. */

@@ -132,6 +132,18 @@ export type ProtocolEndpoint = {
   /** Absent: what no target can count is refused. Else the answer that tells the gateway's own count of the input. */
   readonly renderCount?: (inputTokens: number) => string
   startTap(options: TapOptions): StreamTap
+  /** Absent: a stream of this endpoint cannot be ended early as a whole one. */
+  readonly startLengthStop?: (options: LengthStopOptions) => LengthStop
+}
+
+export type LengthStopOptions = { readonly choices: number; readonly streamUsage: boolean }
+
+/** Follows a stream that the gateway may have to end at its length, so that what has begun is ended properly. */
+export type LengthStop = {
+  /** Every frame that the client gets. */
+  readFrame(frame: SseFrame): void
+  /** The last frames, as if the provider had met its output cap. */
+  render(usage: Usage): string
 }
 
 export type TapOptions = {

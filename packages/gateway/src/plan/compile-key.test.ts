@@ -150,7 +150,7 @@ describe('compileKey', () => {
     ])
     expect(key.policy.limits[0]).toMatchObject({
       mode: 'enforce',
-      reserve: 'max',
+      reserve: 'lease',
       whenShort: 'shrink',
       minOutputTokens: 256,
       alerts: [],

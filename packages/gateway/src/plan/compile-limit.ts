@@ -17,10 +17,11 @@ import { PlanError } from './plan-error.ts'
 
 const DEFAULT_MIN_OUTPUT_TOKENS = 256
 const NANO_USD = 9
+const RESERVES = { auto: 'lease', lease: 'lease', max: 'max', expected: 'expected' } as const
 /** Only these can be met by a smaller output. */
 const SHRINKING_UNITS: ReadonlySet<string> = new Set(['tokens', 'output_tokens', 'usd'])
 
-/** A limit that is known to be valid, in the gate's own numbers. `reserve: auto` acts as `max` in this version. */
+/** A limit that is known to be valid, in the gate's own numbers. `reserve: auto` leases streams, and only streams can be leased. */
 export function compileLimit(limit: FullLimit): LimitPlan {
   return {
     id: limit.id,
@@ -29,7 +30,7 @@ export function compileLimit(limit: FullLimit): LimitPlan {
     algorithm: compileAlgorithm(limit),
     match: limit.match === undefined ? null : compileMatch(limit.match),
     mode: limit.mode ?? 'enforce',
-    reserve: limit.reserve === 'expected' ? 'expected' : 'max',
+    reserve: RESERVES[limit.reserve ?? 'auto'],
     whenShort: limit.when_short ?? (SHRINKING_UNITS.has(limit.unit) ? 'shrink' : 'refuse'),
     minOutputTokens: limit.min_output ?? DEFAULT_MIN_OUTPUT_TOKENS,
     alerts: [...new Set(limit.alerts)].toSorted((a, b) => a - b),

@@ -36,6 +36,8 @@ export class Counter {
   readonly value: string
   readonly meter: Meter
   era: Era
+  /** Open reservations that may be extended. */
+  leases = 0
   #limit: LimitPlan
   #outputs: OutputEstimates | null
   #restored: boolean

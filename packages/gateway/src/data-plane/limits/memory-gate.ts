@@ -23,6 +23,7 @@ import { isDurable, restoreCounter, saveCounter } from './counter-state.ts'
 import { Counters } from './counters.ts'
 import { GateClock } from './gate-clock.ts'
 import { chargeOf, heldOf, settledOf } from './held-charges.ts'
+import { extendLease, firstHold, isLeased, sharesOf } from './lease.ts'
 import { asOpenReservation, type Grant, Hold, OpenReservation } from './open-reservation.ts'
 import { graver, refusalOf, reservedOutput, shortageOf } from './shortage.ts'
 
@@ -85,14 +86,16 @@ class MemoryGate implements DurableGate {
       else refusal = refusal === null ? found : graver(refusal, found)
     }
     if (refusal !== null) return { ok: false, refusal }
-    takeAll(holds, { demand, outputTokens, nowMs })
+    const heldTokens = leaseAll(holds, { demand, outputTokens, nowMs })
+    takeAll(holds, { demand, outputTokens, heldTokens, nowMs })
     this.#noteChanged(holds)
     const shrunk = outputTokens < demand.outputTokens
     const grant: Grant = {
       outputTokens,
       shrunk,
       excused: excused ?? NOTHING_EXCUSED,
-      model: demand.model ?? '',
+      demand,
+      heldTokens,
     }
     this.#lastId += 1
     this.#open += 1
@@ -108,20 +111,30 @@ class MemoryGate implements DurableGate {
     return true
   }
 
+  extend(reservation: Reservation, outputTokens: number): number {
+    const open = asOpenReservation(reservation)
+    if (!open.isOpen() || open.heldTokens >= open.outputTokens) return open.heldTokens
+    const held = extendLease(open, outputTokens, this.#clock.nowMs())
+    this.#noteChanged(open.holds)
+    return held
+  }
+
   /** Numbers that are no amounts are a bug of the caller; the whole reservation is charged then. */
   settle(reservation: Reservation, actual: Actual): void {
     const open = asOpenReservation(reservation)
     if (!open.close()) return
     this.#open -= 1
     const nowMs = this.#clock.nowMs()
-    for (const hold of open.holds) {
+    const shares = open.extended ? sharesOf(open.holds, actual) : null
+    for (const [index, hold] of open.holds.entries()) {
       const { meter, limit, outputs } = hold.counter
-      const used = actualAmount(limit.unit, actual)
+      const used = shares === null ? actualAmount(limit.unit, actual) : (shares[index] ?? 0)
       hold.used = isAmount(used) ? used : hold.amount
       hold.era = hold.counter.era.id
       meter.close(hold, hold.used, nowMs)
+      if (hold.leased) hold.counter.leases -= 1
       if (outputs !== null && isAmount(actual.outputTokens)) {
-        outputs.of(open.model).add(actual.outputTokens)
+        outputs.of(open.demand.model ?? '').add(actual.outputTokens)
       }
     }
     this.#noteChanged(open.holds)
@@ -133,14 +146,17 @@ class MemoryGate implements DurableGate {
     if (!open.close()) return
     this.#open -= 1
     const nowMs = this.#clock.nowMs()
-    for (const hold of open.holds) hold.counter.meter.close(hold, 0, nowMs)
+    for (const hold of open.holds) {
+      hold.counter.meter.close(hold, 0, nowMs)
+      if (hold.leased) hold.counter.leases -= 1
+    }
     this.#noteChanged(open.holds)
   }
 
   statesOf(reservation: Reservation): readonly LimitState[] {
     const states: LimitState[] = []
-    for (const { counter, limit } of asOpenReservation(reservation).holds) {
-      if (limit.mode === 'enforce') states.push(counter.stateAt(this.#clock))
+    for (const { counter, limit, isMore } of asOpenReservation(reservation).holds) {
+      if (limit.mode === 'enforce' && !isMore) states.push(counter.stateAt(this.#clock))
     }
     return states
   }
@@ -224,13 +240,31 @@ function isHeld(holds: readonly Hold[], counter: Counter): boolean {
   return false
 }
 
-function takeAll(
-  holds: readonly Hold[],
-  granted: { readonly demand: Demand; readonly outputTokens: number; readonly nowMs: number },
-): void {
+type Granted = {
+  readonly demand: Demand
+  readonly outputTokens: number
+  readonly nowMs: number
+}
+
+/** Marks the holds that start small. Returns how many output tokens they start with: all that was granted, or fewer. */
+function leaseAll(holds: readonly Hold[], { demand, outputTokens, nowMs }: Granted): number {
+  if (demand.mayLease !== true) return outputTokens
+  let heldTokens = outputTokens
+  for (const hold of holds) {
+    if (!isLeased(hold.limit, demand)) continue
+    hold.leased = true
+    hold.counter.leases += 1
+    heldTokens = Math.min(heldTokens, firstHold(hold.counter, demand, nowMs))
+  }
+  return heldTokens
+}
+
+function takeAll(holds: readonly Hold[], granted: Granted & { readonly heldTokens: number }): void {
   for (const hold of holds) {
     const { counter } = hold
-    const outputTokens = reservedOutput(counter, granted.demand, granted.outputTokens)
+    const outputTokens = hold.leased
+      ? granted.heldTokens
+      : reservedOutput(counter, granted.demand, granted.outputTokens)
     hold.amount = demandedAmount(counter.limit.unit, granted.demand, outputTokens)
     hold.ticket = counter.meter.take(hold.amount, granted.nowMs)
   }

@@ -1,4 +1,4 @@
-import type { LimitPlan, Refusal, Reservation } from '../../contracts/limit.ts'
+import type { Demand, LimitPlan, Refusal, Reservation } from '../../contracts/limit.ts'
 import type { Counter } from './counter.ts'
 import type { Taken } from './meter.ts'
 
@@ -12,6 +12,10 @@ export class Hold implements Taken {
   /** Null until it is settled. */
   used: number | null = null
   era = 0
+  /** Holds less than the request may use, and is extended. */
+  leased = false
+  /** Added by an extension that reached into another window. */
+  isMore = false
 
   constructor(counter: Counter) {
     this.counter = counter
@@ -20,7 +24,8 @@ export class Hold implements Taken {
 }
 
 export type Grant = Pick<Reservation, 'outputTokens' | 'shrunk' | 'excused'> & {
-  readonly model: string
+  readonly demand: Demand
+  readonly heldTokens: number
 }
 
 export class OpenReservation implements Reservation {
@@ -28,17 +33,25 @@ export class OpenReservation implements Reservation {
   readonly outputTokens: number
   readonly shrunk: boolean
   readonly excused: readonly Refusal[]
-  readonly holds: readonly Hold[]
-  readonly model: string
+  /** A lease that reached into another window has one more for the same counter. */
+  readonly holds: Hold[]
+  readonly demand: Demand
+  heldTokens: number
+  extended = false
   #open = true
 
-  constructor(id: number, grant: Grant, holds: readonly Hold[]) {
+  constructor(id: number, grant: Grant, holds: Hold[]) {
     this.id = id
     this.outputTokens = grant.outputTokens
     this.shrunk = grant.shrunk
     this.excused = grant.excused
     this.holds = holds
-    this.model = grant.model
+    this.demand = grant.demand
+    this.heldTokens = grant.heldTokens
+  }
+
+  isOpen(): boolean {
+    return this.#open
   }
 
   /** True the first time, so that a reservation is settled or released once. */

@@ -1,5 +1,6 @@
 import type { Demand, Refusal } from '../../contracts/limit.ts'
 import { demandedAmount, outputThatFits } from './amounts.ts'
+import { isLeased, leastHold } from './lease.ts'
 import type { Counter } from './counter.ts'
 import type { GateClock } from './gate-clock.ts'
 
@@ -13,6 +14,10 @@ export type Shortage =
 /** Null: the counter can take the worst case. Hot: once per charge. bench/gate.ts */
 export function shortageOf(counter: Counter, demand: Demand, nowMs: number): Shortage | null {
   const { limit, meter } = counter
+  if (demand.mayLease === true && isLeased(limit, demand)) {
+    const least = demandedAmount(limit.unit, demand, leastHold(demand))
+    return least <= meter.freeAt(nowMs) ? null : { kind: 'refuses', needed: least }
+  }
   const worst = reservedOutput(counter, demand, demand.outputTokens)
   const needed = demandedAmount(limit.unit, demand, worst)
   const free = meter.freeAt(nowMs)

@@ -20,10 +20,30 @@ export function noteOpenCall(ctx: RequestContext): void | Promise<void> {
   return openCalls.calls.note(openCall(ctx, charges))
 }
 
+/** Writes down again what a stream holds, because it is more than before. What cannot be written is reported only. */
+export function noteExtended(ctx: RequestContext): void {
+  if (ctx.noted === null) return
+  ctx.noted = null
+  const failed = (thrown: unknown): void => ctx.dataPlane.onError(thrown, ctx.requestId)
+  try {
+    const noted = noteOpenCall(ctx)
+    if (noted instanceof Promise) noted.catch(failed)
+  } catch (thrown) {
+    failed(thrown)
+  }
+}
+
+/** What is reserved of the output: of a lease, what it holds so far. */
+function reservedOutput({ reservation, attemptReservation, demand }: RequestContext): number {
+  const held = [reservation, attemptReservation].flatMap((one) => one?.heldTokens ?? [])
+  return Math.min(known(demand, 'demand').outputTokens, ...held)
+}
+
 function openCall(ctx: RequestContext, charges: OpenCall['charges']): OpenCall {
   const target = known(ctx.target, 'target')
   const { model, stream } = known(ctx.envelope, 'envelope')
-  const { inputTokens, outputTokens } = known(ctx.demand, 'demand')
+  const { inputTokens } = known(ctx.demand, 'demand')
+  const outputTokens = reservedOutput(ctx)
   return {
     requestId: ctx.requestId,
     startedAtMs: ctx.startedAtMs,

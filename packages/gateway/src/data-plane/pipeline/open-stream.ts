@@ -1,10 +1,13 @@
 import type { ServerResponse } from 'node:http'
+import type { Reservation } from '../../contracts/limit.ts'
 import type { ProtocolEndpoint, StreamTap } from '../../contracts/protocol.ts'
 import { GatewayError } from '../../errors/gateway-error.ts'
 import { answerHeaders } from '../http/answer-headers.ts'
+import { OutputLease } from '../stream/output-lease.ts'
 import { type StreamEnd, StreamRelay } from '../stream/relay-stream.ts'
 import type { BuiltRequest } from '../upstream/build-request.ts'
 import type { UpstreamCall } from '../upstream/upstream-call.ts'
+import { noteExtended } from './note-open-call.ts'
 import type { RequestContext } from './request-context.ts'
 
 /** A stream whose first event has reached the client. `ended` says how the upstream finished. */
@@ -48,6 +51,7 @@ export async function openStream(
     translated,
     framing,
     watchdog: ctx.dataPlane.watchdog,
+    lease: leaseOf(ctx, translated !== null),
     keepAliveFrame: ctx.protocol.keepAliveFrame,
     onStart: () => {
       ctx.upstreamMs += performance.now() - ctx.attemptStartedMs
@@ -72,4 +76,25 @@ export async function openStream(
     return failed ?? new GatewayError('upstream_truncated', 'The provider sent an empty stream.')
   }
   return { relay, tap, ended: ended.promise }
+}
+
+/** Null for most streams: their limits hold all that they may write. */
+function leaseOf(ctx: RequestContext, isTranslated: boolean): OutputLease | null {
+  const reservations = [ctx.reservation, ctx.attemptReservation].filter(isLeased)
+  if (reservations.length === 0) return null
+  const { choices = 1, streamUsage = false } = ctx.envelope ?? {}
+  const lengthStop = isTranslated
+    ? null
+    : (ctx.endpoint.startLengthStop?.({ choices, streamUsage }) ?? null)
+  return new OutputLease({
+    gate: ctx.dataPlane.gate,
+    reservations,
+    lengthStop,
+    onExtended: () => noteExtended(ctx),
+  })
+}
+
+function isLeased(reservation: Reservation | null): reservation is Reservation {
+  const held = reservation?.heldTokens
+  return reservation !== null && held !== undefined && held < reservation.outputTokens
 }

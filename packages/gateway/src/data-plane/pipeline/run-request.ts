@@ -3,6 +3,7 @@ import type { Envelope } from '../../contracts/envelope.ts'
 import { GatewayError, toGatewayError } from '../../errors/gateway-error.ts'
 import { answerHeaders, overheadMs } from '../http/answer-headers.ts'
 import { cutWhenStalled, send } from '../http/send.ts'
+import { remainingOf } from '../../lib/tightest-limit.ts'
 import { admit } from '../stages/admit.ts'
 import { resolveRoute } from '../stages/resolve-route.ts'
 import { adoptBody } from '../translation/adopt-body.ts'
@@ -98,7 +99,7 @@ async function finishStream(ctx: RequestContext, stream: OpenStream): Promise<vo
   ctx.overheadMs = overheadMs(ctx)
   const end = await stream.ended
   ctx.outcome = end === null ? 'whole' : 'cut'
-  ctx.error = end
+  ctx.error = stream.relay.stoppedAtLength ? lengthError(ctx) : end
   ctx.usage = stream.tap.usage()
   ctx.servedModel = stream.tap.servedModel()
   if (ctx.usage.outputTokens === null) {
@@ -107,11 +108,35 @@ async function finishStream(ctx: RequestContext, stream: OpenStream): Promise<vo
   try {
     await settle(ctx)
     const isTold = end === null || stream.tap.failed()
-    stream.relay.finish(isTold ? null : errorFrame(ctx, end), ctx.usage)
+    const stop = stream.relay.stoppedAtLength ? stream.relay.lengthStop(ctx.usage) : null
+    stream.relay.finish(stop ?? (isTold ? null : errorFrame(ctx, end)), ctx.usage)
   } catch (thrown) {
     stream.relay.finish(errorFrame(ctx, toGatewayError(thrown)), ctx.usage)
   }
 }
+
+/** Which limit ended the answer, for the record and the events. The client's answer only ends at its length. */
+function lengthError(ctx: RequestContext): GatewayError {
+  const { gate } = ctx.dataPlane
+  const states = [ctx.reservation, ctx.attemptReservation].flatMap((one) =>
+    one === null ? [] : gate.statesOf(one),
+  )
+  const leased = states.filter(({ limit }) => limit.reserve === 'lease')
+  const [tightest] = leased.toSorted((one, other) => remainingOf(one) - remainingOf(other))
+  if (tightest === undefined) return new GatewayError('budget_exceeded', NO_MORE_OUTPUT)
+  const { limit } = tightest
+  const budget = limit.unit === 'usd' || limit.algorithm.kind === 'lifetime'
+  const { requestId, key } = ctx
+  ctx.dataPlane.onRefusal({
+    requestId,
+    keyId: key?.record.id ?? '',
+    limitId: limit.id,
+    budget,
+  })
+  return new GatewayError(budget ? 'budget_exceeded' : 'rate_limit_exceeded', NO_MORE_OUTPUT)
+}
+
+const NO_MORE_OUTPUT = 'The answer was ended at its length: a limit had no more output for it.'
 
 function errorFrame(ctx: RequestContext, error: GatewayError): string {
   return ctx.protocol.renderStreamError(error, ctx.requestId)

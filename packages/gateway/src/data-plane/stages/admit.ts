@@ -57,7 +57,7 @@ function roughBound(ctx: RequestContext, terms: Terms): number | null {
   const own = ctx.endpoint.boundInput(ctx.body)
   if (own === null) return null
   const bound = own + (largestPrompts(ctx)?.boundTokens ?? 0)
-  const demand = worstCase(ctx, bound * ROOM)
+  const demand = { ...worstCase(ctx, bound * ROOM), mayLease: false }
   return ctx.dataPlane.gate.fits(requestCharges(ctx), demand) ? bound : null
 }
 
@@ -148,9 +148,10 @@ function checkInput(terms: Terms, inputTokens: number): void {
 
 /** The most that any candidate may use: whichever answers, the reservation covers it. */
 function worstCase(ctx: RequestContext, inputTokens: number): Demand {
-  const { choices, maxOutputTokens, model } = known(ctx.envelope, 'envelope')
+  const { choices, maxOutputTokens, model, stream } = known(ctx.envelope, 'envelope')
   const mayShrink = ctx.endpoint.media !== true
-  let worst: Demand = { ...NOTHING, inputTokens, model, mayShrink }
+  const mayLease = stream && ctx.endpoint.startLengthStop !== undefined
+  let worst: Demand = { ...NOTHING, inputTokens, model, mayShrink, mayLease }
   for (const target of ctx.targets) {
     const cap = ctx.outputCap ?? maxOutputTokens ?? target.maxOutputTokens
     const demand = demandOf({ inputTokens, outputTokens: cap * choices, price: target.price })
@@ -161,6 +162,7 @@ function worstCase(ctx: RequestContext, inputTokens: number): Demand {
       outputPicoUsd: Math.max(worst.outputPicoUsd, demand.outputPicoUsd),
       model,
       mayShrink,
+      mayLease,
     }
   }
   return worst

@@ -7,6 +7,7 @@ import { type FrameHandler, parseSseFrame, SseFrameSplitter } from '../../lib/ss
 import { cutWhenStalled } from '../http/send.ts'
 import type { TranslatedStream } from '../translation/translation.ts'
 import type { BodyReader, UpstreamCall } from '../upstream/upstream-call.ts'
+import type { OutputLease } from './output-lease.ts'
 import { UNWATCHED, type Watchdog, type Watched } from '../upstream/watchdog.ts'
 
 /** The largest SSE frame that is relayed. */
@@ -30,6 +31,8 @@ export type RelayOptions = {
   readonly framing: ProtocolEndpoint['framing']
   readonly watchdog: Watchdog
   readonly keepAliveFrame: string
+  /** What the stream may write is held bit by bit; null: all of it is. */
+  readonly lease: OutputLease | null
   /** Writes the head; called once, when the first event is in, or none came for a while. */
   readonly onStart: () => void
   /** Called once, with the first event; keep-alives are none. */
@@ -69,6 +72,8 @@ const SPLITTERS: Readonly<Record<ProtocolEndpoint['framing'], () => FrameSplitte
  * owner calls once the call is settled. Hot: `onChunk` runs for every chunk.
  */
 export class StreamRelay implements BodyReader, Watched {
+  /** No more output could be held, so the gateway ended the answer at its length. */
+  stoppedAtLength = false
   /** False until the first event: the answer's status is still open. */
   started = false
   watchedAt: number = UNWATCHED
@@ -172,9 +177,31 @@ export class StreamRelay implements BodyReader, Watched {
     cutWhenStalled(response, watchdog.silence.stalledReaderMs)
   }
 
+  /** The terminal frames of an answer that ended at its length. */
+  lengthStop(usage: Usage): string | null {
+    const { translated, lease } = this.options
+    return translated?.endAtLength(usage) ?? lease?.lengthStop?.render(usage) ?? null
+  }
+
   private readonly onFrame = (bytes: Buffer, start: number, end: number): void => {
+    const { tap, lease } = this.options
+    // What came along with the frame that was too much was produced too.
+    if (this.stoppedAtLength) tap.readFrame({ bytes, start, end })
     if (this.ended) return
-    this.pass(this.options.tap.readFrame({ bytes, start, end }), bytes, start, end)
+    const verdict = tap.readFrame({ bytes, start, end })
+    if (lease !== null && this.started && verdict !== 'end') {
+      if (lease.isSpent(tap)) return this.stopAtLength()
+      if (verdict !== 'drop') lease.follow({ bytes, start, end })
+    }
+    this.pass(verdict, bytes, start, end)
+  }
+
+  /** What came before this frame reaches the client; the upstream is told to stop. */
+  private stopAtLength(): void {
+    this.flushRun()
+    this.stoppedAtLength = true
+    this.end(new GatewayError('budget_exceeded', 'No more output could be had.'))
+    this.options.call.abort()
   }
 
   private pass(verdict: FrameVerdict, bytes: Buffer, start: number, end: number): void {

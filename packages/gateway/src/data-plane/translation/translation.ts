@@ -136,4 +136,10 @@ export class TranslatedStream {
     const { writer } = this.parts
     return writer.write({ type: 'usage', usage }) + writer.end()
   }
+
+  /** The terminal frames of an answer that the gateway ends at its length. */
+  endAtLength(usage: Usage): string {
+    const { writer } = this.parts
+    return writer.write({ type: 'stop', stop: 'length', stopSequence: null }) + this.end(usage)
+  }
 }

@@ -17,6 +17,7 @@ import {
 } from '../read-body.ts'
 import { addPrompts } from './add-prompts.ts'
 import { readMessagesInput } from './input.ts'
+import { messagesLengthStop } from './length-stop.ts'
 import { MessagesTap } from './messages-tap.ts'
 import { readUsage } from './usage.ts'
 
@@ -45,6 +46,7 @@ export const MESSAGES: ProtocolEndpoint = {
   askForUsage: () => null,
   readAnswer,
   startTap: () => new MessagesTap(),
+  startLengthStop: messagesLengthStop,
 }
 
 /**

@@ -8,6 +8,7 @@ import { readCandidateText } from './answer-text.ts'
 import { capOutput, renameModel } from './edits.ts'
 import { GeminiTap } from './gemini-tap.ts'
 import { readGeminiInput } from './input.ts'
+import { geminiLengthStop } from './length-stop.ts'
 import { readCountEnvelope, readGenerateEnvelope } from './read-envelope.ts'
 import { readUsage } from './usage.ts'
 
@@ -42,6 +43,7 @@ function generate(version: string): ProtocolEndpoint {
     askForUsage: () => null,
     readAnswer,
     startTap: () => new GeminiTap(),
+    startLengthStop: geminiLengthStop,
   }
 }
 

@@ -20,6 +20,7 @@ import { asksForUsage, askForUsage } from './ask-for-usage.ts'
 import { readChoiceText } from './answer-text.ts'
 import { ChatTap } from './chat-tap.ts'
 import { readChatInput } from './input.ts'
+import { chatLengthStop } from './length-stop.ts'
 import { readUsage } from './usage.ts'
 
 const ROLES: ReadonlySet<string> = new Set([
@@ -55,6 +56,7 @@ export const CHAT: ProtocolEndpoint = {
   askForUsage,
   readAnswer,
   startTap: (options) => new ChatTap(options),
+  startLengthStop: chatLengthStop(false),
 }
 
 function readEnvelope(bytes: Buffer, maxDepth: number): Envelope {

@@ -17,6 +17,7 @@ import {
 } from '../read-body.ts'
 import { asksForUsage, askForUsage } from './ask-for-usage.ts'
 import { ChatTap } from './chat-tap.ts'
+import { chatLengthStop } from './length-stop.ts'
 import { readUsage } from './usage.ts'
 
 /** OpenAI's own maximum for `n`; the one for `best_of` is smaller. */
@@ -45,6 +46,7 @@ export const COMPLETIONS: ProtocolEndpoint = {
   askForUsage,
   readAnswer,
   startTap: (options) => new ChatTap(options, readText),
+  startLengthStop: chatLengthStop(true),
 }
 
 function readEnvelope(bytes: Buffer, maxDepth: number): Envelope {

@@ -15,6 +15,7 @@ import {
 import { addPrompts } from './add-prompts.ts'
 import { readOutputText } from './answer-text.ts'
 import { readResponsesInput, STORED_MEMBERS } from './input.ts'
+import { responsesLengthStop } from './length-stop.ts'
 import { ResponsesTap } from './responses-tap.ts'
 import { readUsage } from './usage.ts'
 
@@ -55,6 +56,7 @@ export const RESPONSES: ProtocolEndpoint = {
   askForUsage: () => null,
   readAnswer,
   startTap: () => new ResponsesTap(),
+  startLengthStop: responsesLengthStop,
 }
 
 function readEnvelope(bytes: Buffer, maxDepth: number): Envelope {

@@ -150,6 +150,11 @@ export class SharedGate implements Gate {
     return this.#live !== null
   }
 
+  /** Nothing is leased here: all that was granted is held from the start. */
+  extend({ outputTokens }: Reservation): number {
+    return outputTokens
+  }
+
   settle(reservation: Reservation, actual: Actual): void {
     if (reservation instanceof OutageReservation) return this.#closeAlone(reservation, actual)
     const own = this.#asShared(reservation)
@@ -364,7 +369,7 @@ export class SharedGate implements Gate {
         return counter.lease
       },
     })
-    return this.#outage.reserve(charges, demand)
+    return this.#outage.reserve(charges, { ...demand, mayLease: false })
   }
 
   #closeAlone(reservation: OutageReservation, actual: Actual | null): void {
