@@ -19,8 +19,8 @@ import { StoreError } from '../../errors/store-error.ts'
 import type { Tables } from './tables.ts'
 
 const CONNECT_TIMEOUT_MS = 5000
-/** Longer than any statement of ours takes; a connection that is silent for so long is dead. */
-const QUERY_TIMEOUT_MS = 30_000
+/** A sum over a large ledger takes its time; everything else is quick, and a connection that is silent is dead. */
+const SUM_TIMEOUT_MS = 60_000
 
 export type Connections = {
   readonly database: Kysely<Tables>
@@ -29,12 +29,19 @@ export type Connections = {
   readonly close: () => Promise<void>
 }
 
-export function openConnections(url: string, most: number): Connections {
+export type ConnectionOptions = {
+  readonly url: string
+  readonly most: number
+  /** How long a statement may take. Ms. */
+  readonly answerMs: number
+}
+
+export function openConnections({ url, most, answerMs }: ConnectionOptions): Connections {
   const config: ClientConfig = {
     connectionString: url,
     application_name: 'tollgate',
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    query_timeout: QUERY_TIMEOUT_MS,
+    connectionTimeoutMillis: Math.min(CONNECT_TIMEOUT_MS, answerMs),
+    query_timeout: answerMs,
     keepAlive: true,
     types: EXACT_TYPES,
   }
@@ -78,16 +85,22 @@ export function openConnections(url: string, most: number): Connections {
   }
 }
 
+/** Queries that read the ledger begin so. */
+const IS_SUM = /^\s*(with combined|select count\(\*\))/i
+
 function watched(client: PoolClient): PostgresPoolClient {
   let broken = false
   function query<R>(sql: string, parameters: readonly unknown[]): Promise<PostgresQueryResult<R>>
   function query<R>(cursor: PostgresCursor<R>): PostgresCursor<R>
   function query(given: unknown, parameters: readonly unknown[] = []): unknown {
     if (typeof given !== 'string') throw new StoreError('failed', 'Read in pages by key.')
-    return client.query(given, [...parameters]).catch((thrown: unknown) => {
-      broken ||= !(thrown instanceof DatabaseError)
-      throw thrown
-    })
+    const timeout = IS_SUM.test(given) ? { query_timeout: SUM_TIMEOUT_MS } : {}
+    return client
+      .query({ text: given, values: [...parameters], ...timeout })
+      .catch((thrown: unknown) => {
+        broken ||= !(thrown instanceof DatabaseError)
+        throw thrown
+      })
   }
   return { query, release: () => client.release(broken) }
 }

@@ -11,7 +11,7 @@ import type { Tail } from './tail.ts'
 
 /** Records that wait for the disk at most; beyond, appends are refused, so that a stuck disk cannot fill the memory. */
 const MOST_WAITING = 10_000
-const FRAME_RECORDS = 250
+const FRAME_RECORDS = 50
 const RETRY_MS = 1000
 /** Turns of the event loop that a busy writer gathers records for. */
 const GATHER_TURNS = 2

@@ -32,11 +32,14 @@ export type PostgresStoreOptions = {
   readonly connections: number
   /** How long to wait for a database that does not answer at first. Ms; null: for ever. */
   readonly waitMs: number | null
+  /** How long a statement may take. Ms; default 10 s. */
+  readonly answerMs?: number
   /** What the operator must know, in words. */
   readonly onProblem: (problem: string) => void
 }
 
 const ASK_AGAIN_MS = 500
+const ANSWER_MS = 10_000
 const SPOOL_FILE_BYTES = 4 * 1024 * 1024
 
 /**
@@ -48,7 +51,11 @@ const SPOOL_FILE_BYTES = 4 * 1024 * 1024
 export async function openPostgresStore(
   options: PostgresStoreOptions,
 ): Promise<{ readonly store: Store; readonly ledger: LedgerWriter }> {
-  const connections = openConnections(options.url, options.connections)
+  const connections = openConnections({
+    url: options.url,
+    most: options.connections,
+    answerMs: options.answerMs ?? ANSWER_MS,
+  })
   try {
     await waitForDatabase(connections, options)
     const spool = await Spool.open({

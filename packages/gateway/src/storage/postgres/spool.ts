@@ -47,8 +47,8 @@ const PRIVATE_FILE = 0o600
 const PRIVATE_DIRECTORY = 0o700
 const NAME = /^(\d{16})\.spool$/
 /** Frames that are taken at once. */
-const TAKEN_RECORDS = 500
-const TAKEN_BYTES = 4 * 1024 * 1024
+const TAKEN_RECORDS = 100
+const TAKEN_BYTES = 1024 * 1024
 /** More than a block, so that success means that the file could grow. */
 const PROBE_BYTES = 16 * 1024
 

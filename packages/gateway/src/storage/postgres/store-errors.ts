@@ -43,6 +43,9 @@ function isOfConnection(thrown: unknown): boolean {
   return thrown instanceof AggregateError || OF_CONNECTION.test(thrown.message)
 }
 
+/** Whoever asks has waited long enough. */
+const TIMEOUT = /timeout/i
+
 /** Between tries: a killed backend is replaced at once; a failover takes longer than anybody should wait. */
 const PAUSES_MS = [10, 100, 300]
 
@@ -60,7 +63,8 @@ export async function withRetries<T>(work: (again: boolean) => Promise<T>): Prom
       if (!(thrown instanceof DatabaseError) && !isOfConnection(thrown)) throw thrown
       const error = toStoreError(thrown)
       const pauseMs = PAUSES_MS[attempt]
-      if (pauseMs === undefined || (error.reason !== 'away' && error.reason !== 'busy')) throw error
+      const mayPass = error.reason === 'away' || error.reason === 'busy'
+      if (pauseMs === undefined || !mayPass || TIMEOUT.test(error.message)) throw error
       await sleep(pauseMs)
     }
   }

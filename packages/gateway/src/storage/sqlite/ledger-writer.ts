@@ -2,6 +2,7 @@ import type { CounterState } from '../../contracts/limit.ts'
 import type { LedgerWriter } from '../../contracts/store.ts'
 import type { UsageRecord } from '../../contracts/usage-record.ts'
 import { GatewayError } from '../../errors/gateway-error.ts'
+import { notAnswered, wasSent } from '../sent-records.ts'
 import type { AppendBatch } from './messages.ts'
 import type { WorkerClient } from './worker-client.ts'
 
@@ -126,17 +127,6 @@ function putFirst(batch: Batch, kept: readonly UsageRecord[]): [] {
   batch.records.unshift(...kept)
   batch.lines.unshift(...kept.map((record) => JSON.stringify(record)))
   return []
-}
-
-function wasSent({ attempts }: UsageRecord): boolean {
-  return attempts.length > 0
-}
-
-/** The client was refused its last byte, because the record could not be written at the time. */
-function notAnswered(record: UsageRecord): UsageRecord {
-  if (!record.complete) return record
-  const errorClass = record.errorClass ?? 'ledger_unavailable'
-  return { ...record, complete: false, errorSource: record.errorSource ?? 'gateway', errorClass }
 }
 
 type Counters = {
