@@ -143,11 +143,7 @@ export async function composeCore(options: CoreOptions): Promise<Core> {
       const next = withProviders(loadConfig(options.load), options.load.env)
       swap(await compile(next), next)
     },
-    async close() {
-      await backend?.stop()
-      if (backend !== null) await store.counters.put(gate.takeChanged())
-      await store.close()
-    },
+    close: () => closeAll(store, gate, backend),
   }
 }
 
@@ -161,6 +157,16 @@ async function latestPolicies(
   } catch (thrown) {
     if (known !== null && thrown instanceof StoreError && thrown.reason === 'away') return known
     throw thrown
+  }
+}
+
+/** What shared counters last said is kept, for a server that comes back without them. */
+async function closeAll(store: Store, gate: Gate, backend: GateBackend | null): Promise<void> {
+  try {
+    await backend?.stop()
+    if (backend !== null) await store.counters.put(gate.takeChanged())
+  } finally {
+    await store.close()
   }
 }
 

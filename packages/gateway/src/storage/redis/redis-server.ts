@@ -76,17 +76,21 @@ class RedisServer implements ScriptServer {
   }
 
   #client(): ReturnType<typeof createClient> {
-    const { protocol } = new URL(this.#options.url)
-    const common = { connectTimeout: CONNECT_MS, reconnectStrategy: false as const }
-    const place = this.#moved ?? {}
+    const url = new URL(this.#options.url)
+    if (this.#moved !== null) {
+      const { host, port } = this.#moved
+      url.hostname = host.includes(':') ? `[${host}]` : host
+      url.port = String(port)
+    }
     this.#moved = null
+    const common = { connectTimeout: CONNECT_MS, reconnectStrategy: false as const }
     return createClient({
-      url: this.#options.url,
+      url: url.href,
       RESP: 2,
       disableOfflineQueue: true,
       disableClientInfo: true,
       maintNotifications: 'disabled',
-      socket: protocol === 'rediss:' ? { ...common, ...place, tls: true } : { ...common, ...place },
+      socket: url.protocol === 'rediss:' ? { ...common, tls: true } : common,
     }) as ReturnType<typeof createClient>
   }
 

@@ -50,7 +50,7 @@ export class Attachment {
   /** Tells the server every durable counter that it may have lost. */
   async restore(connection: ScriptConnection): Promise<void> {
     const { known, seen, time, dirty } = this.#parts
-    const lost = known.lost(this.generation, (key) => seen.find(key), time.nowMs())
+    const lost = known.lost(this.generation, seen, time.nowMs())
     await this.#tell(connection, lost)
     for (const { charge } of lost) dirty.add(charge.counterKey)
   }

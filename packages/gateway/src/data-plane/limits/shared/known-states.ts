@@ -3,7 +3,7 @@ import { isRecord } from '../../../lib/is-record.ts'
 import { type Counter, newMeter } from '../counter.ts'
 import { restoreCounter } from '../counter-state.ts'
 import type { Meter } from '../meter.ts'
-import type { SeenCounter } from './seen-counters.ts'
+import type { SeenCounter, SeenCounters } from './seen-counters.ts'
 
 /** A state of a durable counter that the server gave us, or a store kept. */
 type KnownState = {
@@ -95,24 +95,26 @@ export class KnownStates {
     return states
   }
 
-  /** The counters of a generation that the server no longer has, brought up to what was last seen of them. */
-  lost(
-    generation: string,
-    seen: (counterKey: string) => SeenCounter | null,
-    nowMs: number,
-  ): readonly LostCounter[] {
+  /** The counters that a server of another generation has not, brought up to what was last seen of them. */
+  lost(generation: string, seen: SeenCounters, nowMs: number): readonly LostCounter[] {
     const lost: LostCounter[] = []
     for (const [key, known] of this.#byKey) {
       if (known.generation === generation) continue
       const { stored, savedAtMs, chargeOpen } = known
       const counter = restoreCounter(stored, { nowMs, chargeOpen })
       const found = { charge: chargeOf(counter), meter: counter.meter }
-      lost.push(lostCounter(found, { seen: seen(key), savedAtMs, nowMs }))
+      lost.push(lostCounter(found, { seen: seen.find(key), savedAtMs, nowMs }))
+    }
+    for (const one of seen.all()) {
+      // Counted for the first time, and lost before its state was asked for.
+      if (one.mustExist(nowMs) && !this.#byKey.has(one.charge.counterKey)) {
+        lost.push(this.lostOne(one, nowMs))
+      }
     }
     return lost
   }
 
-  /** One counter that is gone by itself; null when nothing is known of it. */
+  /** One counter that is gone by itself. */
   lostOne(seen: SeenCounter, nowMs: number): LostCounter {
     const { charge } = seen
     const known = this.#byKey.get(charge.counterKey)
@@ -121,10 +123,6 @@ export class KnownStates {
         ? newMeter(charge.limit.algorithm, nowMs)
         : restoreCounter(known.stored, { nowMs, chargeOpen: known.chargeOpen }).meter
     return lostCounter({ charge, meter }, { seen, savedAtMs: known?.savedAtMs ?? seen.atMs, nowMs })
-  }
-
-  has(counterKey: string): boolean {
-    return this.#byKey.has(counterKey)
   }
 }
 
