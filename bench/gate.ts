@@ -6,8 +6,9 @@ import type {
 } from '../packages/gateway/src/contracts/limit.ts'
 import { createMemoryGate } from '../packages/gateway/src/data-plane/limits/memory-gate.ts'
 import { SYSTEM_CLOCK } from '../packages/gateway/src/lib/clock.ts'
+import { printSharedGate } from './shared-gate.ts'
 
-/** Nanoseconds per reserve and settle, best of several rounds. Run: `node bench/gate.ts`. */
+/** Nanoseconds per reserve and settle, best of several rounds. Run: `node bench/gate.ts`. With redis-server, the shared gate too. */
 
 const ROUNDS = 9
 const CALLS = 200_000
@@ -92,4 +93,7 @@ function nanosecondsPerCall(scopes: number): number {
 
 for (const scopes of [1, 6]) {
   console.log(`reserve + settle, ${scopes} scope(s): ${nanosecondsPerCall(scopes).toFixed(0)} ns`)
+}
+for (const scopes of [1, 6]) {
+  await printSharedGate(scopes, { charges: chargesOf(scopes), demand, actual })
 }
