@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { CLIENT_CALLS, CLIENT_IDS } from '../packages/gateway/src/testing/client-calls.ts'
 import {
   type Harness,
   leftovers,
@@ -34,6 +35,7 @@ beforeAll(async () => {
   upstream = await startScriptedUpstream(({ socket }) => void socket.write(answer))
   harness = await startHarness({
     upstreamUrl: upstream.url,
+    provider: { protocol: [...CLIENT_IDS] },
     config: { server: { body_idle_timeout: '200ms' } },
   })
 })
@@ -88,7 +90,28 @@ const CHECKS: Readonly<Record<string, (outcome: Outcome) => boolean>> = {
   'two-or-reject': (outcome) => outcome.statuses.length === 2 || refused(outcome),
 }
 
+const CHAT_PATH = CLIENT_CALLS['openai-chat'].path
+/** Those that name a path of the API, on the paths of the other protocols. */
+const elsewhere = CLIENT_IDS.filter((client) => client !== 'openai-chat').flatMap((client) =>
+  corpus.cases
+    .filter(({ raw }) => raw.includes(CHAT_PATH))
+    .map(({ id, raw, expect: expected }) => ({
+      client,
+      id,
+      raw: raw.replaceAll(CHAT_PATH, CLIENT_CALLS[client].path),
+      expect: expected,
+    })),
+)
+
 describe('requests that two readers could read differently', () => {
+  it.each(elsewhere)('$client, $id: $expect', async ({ id, raw, expect: expected }) => {
+    const outcome = await send(raw)
+    const isAsExpected = CHECKS[LENIENT.has(id) ? 'one' : expected]?.(outcome)
+    expect(isAsExpected, `${id}: ${JSON.stringify(outcome.statuses)}`).toBe(true)
+    expect(upstream.connections()).toBe(0)
+    expect(outcome.statuses.every((status) => status < 500)).toBe(true)
+  })
+
   it.each(corpus.cases)('$id: $expect', async ({ id, raw, expect: expected }) => {
     const outcome = await send(raw)
     expect(

@@ -1,6 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import {
+  CLIENT_CALLS,
+  CLIENT_IDS,
+  type ClientId,
+} from '../packages/gateway/src/testing/client-calls.ts'
+import {
   ask,
   type Harness,
   leftovers,
@@ -31,6 +36,65 @@ const bodies: { readonly cases: readonly Case[] } = JSON.parse(
   readFileSync(new URL('./corpora/json/llm-body-cases.json', import.meta.url), 'utf8'),
 )
 
+/** What `y_`, `n_` and `i_` files may come to. */
+const STATUSES: Readonly<Record<string, readonly number[]>> = { y: [200], n: [400], i: [200, 400] }
+const NUMBERS = [
+  '0',
+  '-1',
+  '1.5',
+  '1e308',
+  '1e999',
+  '9007199254740993',
+  '"100"',
+  'true',
+  'NaN',
+  '0x10',
+  '+1',
+]
+const HI = '"contents":[{"parts":[{"text":"hi"}]}]'
+
+function capped(cap: (number: string) => string): readonly string[] {
+  return NUMBERS.map(cap)
+}
+
+/** Bodies made to get around a gateway, in the words of each protocol. */
+const HOSTILE: Readonly<Record<ClientId, readonly string[]>> = {
+  'openai-chat': [],
+  'openai-responses': [
+    ...capped((number) => `{"model":"m","max_output_tokens":${number},"input":"hi"}`),
+    '{"model":"m","model":"n","input":"hi"}',
+    '{"model":"m","Model":"n","input":"hi"}',
+    '{"model":"m","input":"hi","input":"ho"}',
+    '{"model":"m","input":"hi","Instructions":"x"}',
+    '{"model":"m","stream":"true","input":"hi"}',
+    '{"model":"m","input":"hi"} {}',
+    '{"model":"m",/*x*/"input":"hi"}',
+    '{"input":"hi"}',
+  ],
+  'anthropic-messages': [
+    ...capped(
+      (number) =>
+        `{"model":"m","max_tokens":${number},"messages":[{"role":"user","content":"hi"}]}`,
+    ),
+    '{"model":"m","model":"n","max_tokens":1,"messages":[{"role":"user","content":"hi"}]}',
+    '{"model":"m","max_tokens":1,"System":"x","messages":[{"role":"user","content":"hi"}]}',
+    '{"model":"m","max_tokens":1,"messages":[{"role":"root","content":"hi"}]}',
+  ],
+  gemini: [
+    ...capped((number) => `{"generationConfig":{"maxOutputTokens":${number}},${HI}}`),
+    ...capped((number) => `{"generation_config":{"max_output_tokens":${number}},${HI}}`),
+    `{"generationConfig":{"maxOutputTokens":1,"max_output_tokens":2},${HI}}`,
+    `{"generationConfig":{"maxOutputTokens":1,"maxOutputTokens":2},${HI}}`,
+    `{"generationConfig":{"maxOutputTokens":1},"generation_config":{"maxOutputTokens":2},${HI}}`,
+    `{"generationConfig":{"candidateCount":1000},${HI}}`,
+    `{"systemInstruction":{"parts":[]},"system_instruction":{"parts":[]},${HI}}`,
+    `{${HI},${HI}}`,
+    `{"model":"models/other",${HI}}`,
+    `{${HI}} {}`,
+    '{"contents":[]}',
+  ],
+}
+
 let upstream: ScriptedUpstream
 let harness: Harness
 const scores = new Map<string, number>()
@@ -38,12 +102,13 @@ const score = (name: string): void => void scores.set(name, (scores.get(name) ??
 
 beforeAll(async () => {
   upstream = await startScriptedUpstream(({ received, socket }) => {
-    const body = received.head.includes('/messages') ? '{"content":[]}' : '{"choices":[]}'
-    socket.write(wholeAnswer(200, body))
+    const client = CLIENT_IDS.find((id) => received.head.includes(` ${CLIENT_CALLS[id].path} `))
+    socket.write(wholeAnswer(200, CLIENT_CALLS[client ?? 'openai-chat'].answer))
   })
   // Without a limit on tokens nothing is added to a body.
-  const policy = { default_provider: 'up' }
-  harness = await startHarness({ upstreamUrl: upstream.url, config: { policy } })
+  const config = { policy: { default_provider: 'up' } }
+  const provider = { protocol: [...CLIENT_IDS] }
+  harness = await startHarness({ upstreamUrl: upstream.url, provider, config })
 })
 afterAll(async () => {
   const groups = [...scores].map(([name, count]) => `${name} ${count}`)
@@ -61,9 +126,9 @@ async function forwarded(
   return { status: answer.status, upstream: upstream.exchanges[0]?.received.body ?? null }
 }
 
-const around = (text: Buffer): Buffer =>
+const around = (text: Buffer, client: ClientId = 'openai-chat'): Buffer =>
   Buffer.concat([
-    Buffer.from('{"model":"m","messages":[{"role":"user","content":"hi"}],"x":'),
+    Buffer.from(String(CLIENT_CALLS[client].whole.body).replace(/\}$/, ',"x":')),
     text,
     Buffer.from('}'),
   ])
@@ -112,6 +177,26 @@ describe('JSONTestSuite', () => {
       score(result.status === 200 ? 'i_ forwarded' : 'i_ refused')
     },
   )
+})
+
+describe.each(CLIENT_IDS.filter((id) => id !== 'openai-chat'))('JSONTestSuite on %s', (client) => {
+  const { path } = CLIENT_CALLS[client]
+
+  it.each(files)('%s is refused, or arrives as it is', async (name) => {
+    const text = readFileSync(new URL(encodeURIComponent(name), SUITE))
+    expect(await forwarded(text, path)).toEqual({ status: 400, upstream: null })
+    const body = around(text, client)
+    const result = await forwarded(body, path)
+    const kind = DUPLICATES.has(name) ? 'n' : name[0]
+    expect(STATUSES[kind ?? '']).toContain(result.status)
+    expect(result.upstream).toEqual(result.status === 200 ? body : null)
+    score(`${client} as expected`)
+  })
+
+  it.each(HOSTILE[client])('%s is refused', async (body) => {
+    expect(await forwarded(Buffer.from(body), path)).toEqual({ status: 400, upstream: null })
+    score(`${client} bodies as expected`)
+  })
 })
 
 function bytesOf(raw: Case['raw'], numbered: boolean): Buffer {
