@@ -86,6 +86,8 @@ describe.skipIf(POSTGRES_FOLDER === null)('a ledger in Postgres', () => {
       'SELECT count(*) AS records, (SELECT count(*) FROM tollgate.record_bodies) AS bodies FROM tollgate.records',
     )
     expect(rows).toEqual([{ records: String(ids.length), bodies: String(ids.length) }])
+    const verified = await gateway.cli('ledger', 'verify')
+    expect(verified.out).toMatch(/1 counters counted again: 0 differences/)
     const { used, reserved } = await gateway.admin.limit('life')
     const tokens = records.reduce(
       (sum, { usage: { input, output, cache_read, cache_write_5m, cache_write_1h } }) =>

@@ -56,6 +56,14 @@ const MIGRATIONS: readonly { readonly name: string; readonly sql: string }[] = [
         state text NOT NULL,
         PRIMARY KEY (instance, counter_key)
       );
+      -- What pruned records had charged, so that counters can still be counted again.
+      CREATE TABLE tollgate.pruned_charges (
+        counter_key text COLLATE "C" NOT NULL,
+        era bigint NOT NULL,
+        at bigint NOT NULL,
+        amount bigint NOT NULL,
+        PRIMARY KEY (counter_key, era, at)
+      );
       CREATE FUNCTION tollgate.stamp_key() RETURNS trigger LANGUAGE plpgsql AS $$
       BEGIN
         -- The row stays locked until the commit, so that revisions become visible in their order.

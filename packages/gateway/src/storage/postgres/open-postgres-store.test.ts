@@ -109,6 +109,25 @@ describe.skipIf(POSTGRES_FOLDER === null)('postgres', () => {
       })
     })
 
+    it('counts charges again after records were pruned, and has no chain', async () => {
+      const { store, ledger } = await open()
+      const charge = { counter: 'c', era: 7, at: 0, amount: 5 }
+      for (const startedAtMs of [1, 2, 3]) {
+        await ledger.append(usageRecord({ startedAtMs, charges: [charge] }))
+      }
+      expect(await store.records.prune(2)).toBe(1)
+      expect(await store.records.prune(3)).toBe(1)
+      expect(await store.proof?.read({ chain: false })).toEqual({
+        records: 1,
+        counters: [],
+        charged: [{ ...charge, amount: 15 }],
+        chain: null,
+      })
+      await expect(store.proof?.read({ chain: true })).rejects.toMatchObject({
+        code: 'invalid_request',
+      })
+    })
+
     it('keeps the counters of each gateway apart', async () => {
       const [one, two] = [await open(), await open()]
       await one.store.counters.put([{ counterKey: 'c', state: 'one' }])

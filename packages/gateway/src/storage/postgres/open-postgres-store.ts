@@ -12,6 +12,7 @@ import { type Connections, openConnections } from './connections.ts'
 import { counterStore } from './counter-store.ts'
 import { exclusively } from './exclusively.ts'
 import { keyStore } from './key-store.ts'
+import { ledgerProof } from './ledger-proof.ts'
 import { SpoolLedger } from './ledger-writer.ts'
 import { migrate } from './migrations.ts'
 import { policyStore } from './policy-store.ts'
@@ -95,11 +96,13 @@ function assemble(connections: Connections, ledger: SpoolLedger, instance: strin
     settled: () => ledger.settled(),
     changed: () => void ownChanges++,
   }
+  const records = recordStore(access)
   return {
     keys: keyStore(access),
     policies: policyStore(access),
-    records: recordStore(access),
+    records,
     counters: counterStore(access, { instance, ledger }),
+    proof: ledgerProof(access, { instance, records }),
     changes: changeFeed(connections, { count: () => ownChanges }),
     exclusively: (change) => exclusively(database, change),
     async check() {

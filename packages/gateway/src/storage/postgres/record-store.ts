@@ -4,12 +4,12 @@ import type { UsageRecord } from '../../contracts/usage-record.ts'
 import { type Cursor, readCursor, writeCursor } from '../filter-values.ts'
 import type { PostgresAccess } from './access.ts'
 import { filterConditions } from './record-filter.ts'
+import { pruneRecords } from './prune-records.ts'
 import { summarise } from './record-summary.ts'
 import { withRetries } from './store-errors.ts'
 import { toText } from './to-text.ts'
 
 const EXPORT_PAGE_ROWS = 200
-const PRUNE_ROWS = 1000
 
 export function recordStore(access: PostgresAccess): RecordStore {
   return {
@@ -19,7 +19,10 @@ export function recordStore(access: PostgresAccess): RecordStore {
       await access.settled()
       return await withRetries(() => summarise(access.database, filter))
     },
-    prune: (beforeMs) => prune(access, beforeMs),
+    async prune(beforeMs) {
+      await access.settled()
+      return await pruneRecords(access.database, beforeMs)
+    },
   }
 }
 
@@ -95,36 +98,6 @@ async function* iterate(access: PostgresAccess, filter: RecordFilter): AsyncGene
     }
     if (rows.length < EXPORT_PAGE_ROWS) return
     await nextTurn()
-  }
-}
-
-async function prune({ database, settled }: PostgresAccess, beforeMs: number): Promise<number> {
-  await settled()
-  for (let pruned = 0; ; ) {
-    const ids = await withRetries(() =>
-      database.transaction().execute(async (transaction) => {
-        const rows = await transaction
-          .deleteFrom('tollgate.records')
-          .where('id', 'in', (from) =>
-            from
-              .selectFrom('tollgate.records')
-              .select('id')
-              .where('started_at_ms', '<', beforeMs)
-              .orderBy('started_at_ms')
-              .orderBy('id')
-              .limit(PRUNE_ROWS),
-          )
-          .returning('id')
-          .execute()
-        const gone = rows.map(({ id }) => id)
-        if (gone.length > 0) {
-          await transaction.deleteFrom('tollgate.record_bodies').where('id', 'in', gone).execute()
-        }
-        return gone
-      }),
-    )
-    pruned += ids.length
-    if (ids.length < PRUNE_ROWS) return pruned
   }
 }
 

@@ -7,6 +7,7 @@ export type Tables = {
   'tollgate.records': RecordColumns
   'tollgate.record_bodies': { id: string; body: string }
   'tollgate.counters': { instance: string; counter_key: string; state: string }
+  'tollgate.pruned_charges': { counter_key: string; era: number; at: number; amount: number }
   'tollgate.revisions': { name: string; revision: number }
 }
 
