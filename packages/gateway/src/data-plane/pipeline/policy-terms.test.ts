@@ -66,6 +66,11 @@ async function statuses(count: number): Promise<readonly number[]> {
   return seen
 }
 
+const EMPTY_ACCOUNT = wholeAnswer(
+  429,
+  '{"error":{"message":"You exceeded your current quota","type":"insufficient_quota","code":"insufficient_quota"}}',
+)
+
 describe('max_retries', () => {
   it('asks the same target again, and records every attempt', async () => {
     await start([failing(500), failing(429, 'retry-after-ms: 1\r\n'), OK], {
@@ -92,6 +97,7 @@ describe('max_retries', () => {
       429,
     ],
     ["the gateway's own credential is refused", failing(401), 502],
+    ['the account is empty, which no wait cures', EMPTY_ACCOUNT, 429],
   ])('asks no more when %s', async (_why, refusal, status) => {
     await start([refusal, OK], { retry: { max_retries: 5 } })
     expect(await statuses(1)).toEqual([status])

@@ -207,8 +207,8 @@ async function readStream(
 async function readRefusal(ctx: RequestContext, call: UpstreamCall): Promise<Answer | Failure> {
   const { status, headers } = call
   const { provider } = known(ctx.target, 'target')
-  const failureClass = classifyFailure(provider, status)
-  if (failureClass === 'auth') {
+  const statusClass = classifyFailure(provider, status)
+  if (statusClass === 'auth') {
     call.abort()
     return failure('upstream_auth', ctx, `refused the gateway's own credential (${status}).`)
   }
@@ -217,6 +217,8 @@ async function readRefusal(ctx: RequestContext, call: UpstreamCall): Promise<Ans
     return failure('upstream_invalid', ctx, `answered ${status} with a compressed body.`)
   }
   const body = await collectBody(call, MAX_ERROR_BYTES)
+  const failureClass =
+    statusClass === 'rate_limited' && isQuota(ctx, status, body) ? 'quota' : statusClass
   const answer = tellRefusal(ctx, { status, headers, body })
   const retried = ctx.terms?.policy.retry?.retryOn?.has(status) ?? false
   if (failureClass === 'client' && !retried) {
@@ -227,6 +229,12 @@ async function readRefusal(ctx: RequestContext, call: UpstreamCall): Promise<Ans
   const code = failureClass === 'overloaded' ? 'upstream_overloaded' : 'upstream_failed'
   const { error } = failure(code, ctx, `answered ${status}.`)
   return { error, refused: { answer, target: known(ctx.target, 'target'), failureClass } }
+}
+
+/** Some vendors say with the same status that an account is empty, which no wait cures. */
+function isQuota(ctx: RequestContext, status: number, body: Buffer): boolean {
+  const { dialect } = ctx.translation?.upstreamProtocol ?? ctx.protocol
+  return dialect?.readRefusal(status, body).kind === 'quota'
 }
 
 /** An upstream's refusal as it came, or in the client's own protocol. */
