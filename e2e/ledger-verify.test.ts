@@ -1,4 +1,5 @@
 import { Agent } from 'node:http'
+import { writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, expect, it } from 'vitest'
@@ -53,6 +54,17 @@ it('a planted edit of a record, of a counter, and of both is found by the comman
   expect(clean.out).toContain(': 0 findings')
   expect(clean.out).toContain('not counted again: refill')
   expect(clean.code).toBe(0)
+  const bill = path.join(gateway.folder, 'bill.json')
+  const { items } = await sandbox.bill()
+  writeFileSync(bill, JSON.stringify({ items }))
+  const even = await gateway.cli('ledger', 'reconcile', bill)
+  expect(even.out).toContain('words-12')
+  expect(even.out).not.toContain('(')
+  expect(even.code).toBe(0)
+  writeFileSync(bill, JSON.stringify({ items: items.slice(1) }))
+  const uneven = await gateway.cli('ledger', 'reconcile', bill, '--provider', 'local')
+  expect(uneven.out).toContain('(+12)')
+  expect(uneven.code).toBe(1)
   await gateway.child.stop()
 
   const database = new DatabaseSync(path.join(gateway.folder, '.tollgate', 'tollgate.db'))

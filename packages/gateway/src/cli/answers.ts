@@ -5,7 +5,6 @@ import type {
   KeyExplanation,
   KeyView,
   KeyWithSecret,
-  LedgerVerification,
   LimitChange,
   LimitExplanation,
   LimitView,
@@ -18,6 +17,7 @@ import type {
   UsageRecordView,
   UsageSummary,
 } from '../control-plane/admin-api.ts'
+import type { LedgerReconciliation, LedgerVerification } from '../control-plane/ledger-api.ts'
 import { isRecord } from '../lib/is-record.ts'
 
 export type Guard<T> = (value: unknown) => value is T
@@ -52,6 +52,10 @@ export const isUsageRecord: Guard<UsageRecordView> = shaped<UsageRecordView>(
   'id',
   'request_id',
   'usage',
+)
+export const isLedgerReconciliation: Guard<LedgerReconciliation> = shaped<LedgerReconciliation>(
+  'ok',
+  'items',
 )
 export const isLedgerVerification: Guard<LedgerVerification> = shaped<LedgerVerification>(
   'ok',

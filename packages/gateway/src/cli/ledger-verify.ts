@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import type { LedgerVerification, RecountView } from '../control-plane/admin-api.ts'
+import type { LedgerVerification, RecountView } from '../control-plane/ledger-api.ts'
 import { requestOne, withQuery } from './admin-client.ts'
 import { unitText, wholeText } from './amounts.ts'
 import { isLedgerVerification } from './answers.ts'

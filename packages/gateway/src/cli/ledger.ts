@@ -8,6 +8,7 @@ import { wrongUsage } from './cli-error.ts'
 import { withAdmin } from './connect-admin.ts'
 import { csvHeader, csvLine } from './csv.ts'
 import { count, examples, printJson, withJson, withPlace } from './flags.ts'
+import { reconcileCommand } from './ledger-reconcile.ts'
 import { verifyCommand } from './ledger-verify.ts'
 import { loadOptions, type PlaceFlags } from './load-options.ts'
 import { table } from './table.ts'
@@ -30,12 +31,19 @@ const LISTED = 50
 
 export function ledgerCommand(deps: CliDeps): Command {
   const command = new Command('ledger').description('what was used and what it cost')
-  const parts = [summaryCommand(deps), listCommand(deps), exportCommand(deps), verifyCommand(deps)]
+  const parts = [
+    summaryCommand(deps),
+    listCommand(deps),
+    exportCommand(deps),
+    verifyCommand(deps),
+    reconcileCommand(deps),
+  ]
   for (const part of parts) command.addCommand(part)
   return examples(command, [
     'ledger summary --since 24h',
     'ledger list --key key_3k --status 4xx',
     'ledger verify --chain',
+    'ledger reconcile usage.json --provider openai',
     'ledger export --csv --since 2030-01-01T00:00:00Z > usage.csv',
   ])
 }

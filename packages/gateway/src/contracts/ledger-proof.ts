@@ -38,4 +38,29 @@ export type LedgerReading = {
 /** Reads every record there is, on a thread of its own. */
 export type LedgerProof = {
   read(options: { readonly chain: boolean }): Promise<LedgerReading>
+  /** For the comparison with a provider's own numbers. Absent: this store does not add them up. */
+  groups?(filter: UsageGroupFilter): Promise<readonly UsageGroup[]>
+}
+
+/** What was used on one day (UTC) of one model, as the provider names it. */
+export type UsageGroup = {
+  /** `2030-01-31`. */
+  readonly day: string
+  readonly model: string
+  /** Null: none, or not told apart. */
+  readonly project: string | null
+  readonly requests: number
+  /** Fresh input, without what came from or went to a cache. */
+  readonly input: number
+  readonly cacheRead: number
+  readonly cacheWrite: number
+  readonly output: number
+}
+
+export type UsageGroupFilter = {
+  readonly sinceMs: number
+  readonly untilMs: number
+  /** Null: every provider. */
+  readonly provider: string | null
+  readonly byProject: boolean
 }

@@ -2,10 +2,15 @@ import * as z from 'zod'
 import { strict } from '../config/validate.ts'
 import type { LedgerReading } from '../contracts/ledger-proof.ts'
 import { recount, type Recount } from '../data-plane/limits/recount.ts'
-import type { LedgerVerification, RecountView } from './admin-api.ts'
+import type { LedgerVerification, RecountView } from './ledger-api.ts'
 import { AdminError } from './admin-error.ts'
-import { type AdminRoute, jsonRoute, NO_BODY } from './admin-route.ts'
-import { ledgerVerificationSchema } from './ledger-schemas.ts'
+import { type AdminRoute, jsonRoute, NO_BODY, NO_QUERY } from './admin-route.ts'
+import {
+  ledgerReconciliationSchema,
+  ledgerVerificationSchema,
+  reconcileBody,
+} from './ledger-schemas.ts'
+import { reconcile } from './reconcile.ts'
 
 const NANO_USD_PER_USD = 1_000_000_000
 
@@ -24,6 +29,15 @@ export const LEDGER_ROUTES: readonly AdminRoute[] = [
       }
       return verificationView(await proof.read({ chain: query.chain === 'true' }))
     },
+  }),
+  jsonRoute({
+    method: 'POST',
+    path: '/ledger/reconcile',
+    summary: "Compares the ledger with a provider's own numbers, by day and model",
+    query: NO_QUERY,
+    body: reconcileBody,
+    answer: ledgerReconciliationSchema,
+    handle: ({ control, body }) => reconcile(control, body),
   }),
 ]
 

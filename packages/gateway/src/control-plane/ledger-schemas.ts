@@ -1,5 +1,6 @@
 import * as z from 'zod'
-import type { LedgerVerification } from './admin-api.ts'
+import { strict } from '../config/validate.ts'
+import type { LedgerReconciliation, LedgerVerification, ReconcileBody } from './ledger-api.ts'
 import { NAMED_SCHEMAS } from './answer-schemas.ts'
 
 const text = z.string()
@@ -37,3 +38,44 @@ export const ledgerVerificationSchema: z.ZodType<LedgerVerification> = z.strictO
   ),
 })
 NAMED_SCHEMAS.add(ledgerVerificationSchema, { id: 'LedgerVerification' })
+
+const MAX_GROUPS = 20_000
+const tokens = z.int().min(0)
+const day = z.iso.date().describe('UTC.')
+const group = {
+  day,
+  model: text,
+  project: maybeText,
+  requests: z.nullable(tokens),
+  input: tokens,
+  cache_read: tokens,
+  cache_write: tokens,
+  output: tokens,
+}
+
+export const reconcileBody: z.ZodType<ReconcileBody> = strict({
+  groups: z.array(strict(group)).min(1).max(MAX_GROUPS),
+  provider: z.exactOptional(text),
+  by_project: z.exactOptional(z.boolean()),
+})
+NAMED_SCHEMAS.add(reconcileBody, { id: 'ReconcileBody' })
+
+const kinds = { input: z.int(), cache_read: z.int(), cache_write: z.int(), output: z.int() }
+const told = z.strictObject({ requests: z.nullable(z.int()), ...kinds })
+
+export const ledgerReconciliationSchema: z.ZodType<LedgerReconciliation> = z.strictObject({
+  ok: z.boolean(),
+  since: text,
+  until: text,
+  items: z.array(
+    z.strictObject({
+      day: text,
+      model: text,
+      project: maybeText,
+      ledger: z.strictObject({ requests: z.int(), ...kinds }),
+      provider: told,
+      difference: told,
+    }),
+  ),
+})
+NAMED_SCHEMAS.add(ledgerReconciliationSchema, { id: 'LedgerReconciliation' })

@@ -7,6 +7,7 @@ import type {
 import { StoreError } from '../../errors/store-error.ts'
 import { ChargeSums } from '../charge-sums.ts'
 import type { SqlValue } from './messages.ts'
+import { usageGroups } from './usage-groups.ts'
 import type { WorkerClient } from './worker-client.ts'
 
 const MOST_FINDINGS = 100
@@ -18,6 +19,10 @@ type Checkpoint = { readonly at: string; readonly link: Uint8Array; readonly val
 
 export function ledgerProof(reader: WorkerClient, settled: () => Promise<void>): LedgerProof {
   return {
+    async groups(filter) {
+      await settled()
+      return await usageGroups(reader, filter)
+    },
     async read({ chain }) {
       for (let tries = 1; ; tries++) {
         await settled()
