@@ -22,8 +22,17 @@ export function answerHeaders(ctx: RequestContext, upstream: IncomingHttpHeaders
   const headers: string[] = []
   if (upstream !== null) addUpstream(headers, upstream)
   addOwn(headers, ctx)
+  addError(headers, ctx)
   addLimits(headers, ctx)
   return headers
+}
+
+/** A provider's 429 looks like ours: who refused, and why, as the record says it. */
+function addError(headers: string[], { status, error, upstreamErrorClass }: RequestContext): void {
+  const errorClass = error?.code ?? upstreamErrorClass
+  if (status < 400 || errorClass === null) return
+  const source = error === null ? 'provider' : 'gateway'
+  headers.push('x-tollgate-error', errorClass, 'x-tollgate-error-source', source)
 }
 
 function addUpstream(headers: string[], upstream: IncomingHttpHeaders): void {
