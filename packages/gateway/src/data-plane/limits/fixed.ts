@@ -18,6 +18,8 @@ export class FixedMeter implements Meter {
   #algorithm: FixedAlgorithm
   #startMs = NO_WINDOW
   #endMs = NO_WINDOW
+  /** No window that ended before this is opened again by a start under a clock that went back. */
+  #notBeforeMs = NO_WINDOW
   #extra = 0
   #settled = 0
   #reserved = 0
@@ -37,6 +39,11 @@ export class FixedMeter implements Meter {
     const endMs = savedNumber(saved.state, 'end_ms')
     if (saved.nowMs >= endMs) return meter
     const far = startMs - saved.nowMs > longestMs(algorithm.window)
+    // Without a window it was saved with one of no length, at the time of saving.
+    if (endMs <= startMs) {
+      if (!far) meter.#notBeforeMs = startMs
+      return meter
+    }
     meter.#startMs = far ? saved.nowMs : startMs
     meter.#endMs = far ? windowEndMs(algorithm.window, saved.nowMs) : endMs
     meter.#extra = savedNumber(saved.state, 'extra')
@@ -142,8 +149,8 @@ export class FixedMeter implements Meter {
     this.#advance(nowMs)
     const blank = this.#startMs === NO_WINDOW
     return {
-      start_ms: blank ? nowMs : this.#startMs,
-      end_ms: blank ? nowMs : this.#endMs,
+      start_ms: blank ? Math.max(nowMs, this.#notBeforeMs) : this.#startMs,
+      end_ms: blank ? Math.max(nowMs, this.#notBeforeMs) : this.#endMs,
       settled: this.#settled,
       open: this.#reserved,
       extra: this.#extra,
@@ -161,7 +168,8 @@ export class FixedMeter implements Meter {
 
   #openWindow(nowMs: number): void {
     const { window, align } = this.#algorithm
-    this.#startMs = align === 'clock' ? calendarStartMs(window, nowMs) : nowMs
+    const atMs = Math.max(nowMs, this.#notBeforeMs)
+    this.#startMs = align === 'clock' ? calendarStartMs(window, atMs) : atMs
     this.#endMs = windowEndMs(window, this.#startMs)
   }
 }

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { bucketLevel, excessOf } from '../../testing/gate-model.ts'
 import { limitOf } from '../../testing/gate-fixtures.ts'
 import { BucketMeter } from './bucket.ts'
+import { FixedMeter } from './fixed.ts'
 import type { Meter } from './meter.ts'
 import { SlidingMeter } from './sliding.ts'
 
@@ -82,6 +83,33 @@ describe('SlidingMeter', () => {
     }
     expect(meter.idleAt(START_MS + 200_000)).toBe(false)
     expect(meter.idleAt(START_MS + 262_000)).toBe(true)
+  })
+})
+
+describe('FixedMeter', () => {
+  const window = { kind: 'duration', ms: 3_600_000, text: '1h' } as const
+  const algorithm = { kind: 'fixed', amount: 100, window, align: 'clock' } as const
+  const endMs = Math.ceil(START_MS / window.ms) * window.ms
+
+  it('opens no window again that had ended before a start under a clock that went back', () => {
+    const before = new FixedMeter(algorithm)
+    before.close({ ticket: before.take(100, endMs - 5_000), amount: 100 }, 100, endMs - 4_000)
+    const state = before.save(endMs + 30_000)
+    const after = FixedMeter.restore(algorithm, {
+      state,
+      chargeOpen: false,
+      nowMs: endMs - 20_000,
+    })
+    expect(after.take(60, endMs - 20_000)).toBe(endMs)
+    expect(after.freeAt(endMs + 60_000)).toBe(40)
+  })
+
+  it('gives nothing twice when it was saved without a window', () => {
+    const state = new FixedMeter(algorithm).save(endMs + 30_000)
+    const nowMs = endMs + 10_000
+    const after = FixedMeter.restore(algorithm, { state, chargeOpen: false, nowMs })
+    after.take(100, nowMs)
+    expect(after.freeAt(endMs + 31_000)).toBe(0)
   })
 })
 
