@@ -109,7 +109,7 @@ export async function composeCore(options: CoreOptions): Promise<Core> {
       options.onKeyProblem(`The key ${record.id} is refused: ${problem.message}`),
   })
   keyRing.replaceAll([...(await store.keys.list()), ...configKeyRecords(config)])
-  const { gate, backend, durable } = composeGate(config, {
+  const { gate, backend, durable } = await composeGate(config, {
     plan: () => plan,
     onAlert: (alert) => events.emit('budget.alert', alertData(alert)),
   })

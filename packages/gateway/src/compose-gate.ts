@@ -7,7 +7,6 @@ import { GATE_SCRIPT, SharedGate } from './data-plane/limits/shared/shared-gate.
 import { SYSTEM_CLOCK } from './lib/clock.ts'
 import { parseDurationMs } from './lib/duration.ts'
 import type { GatewayPlan } from './plan/gateway-plan.ts'
-import { createRedisServer } from './storage/redis/redis-server.ts'
 
 /** Beyond the longest call: what is silent for so long is lost. */
 const RESERVATION_GRACE_MS = 60_000
@@ -33,15 +32,17 @@ export type ComposedGate =
   | { readonly gate: Gate; readonly durable: DurableCharges; readonly backend: null }
   | { readonly gate: Gate; readonly durable: null; readonly backend: GateBackend }
 
-export function composeGate(
+export async function composeGate(
   config: GatewayConfig,
   given: { readonly plan: () => GatewayPlan; readonly onAlert: (alert: LimitAlert) => void },
-): ComposedGate {
+): Promise<ComposedGate> {
   const url = redisUrlOf(config.limits.backend)
   if (url === null) {
     const gate = createMemoryGate({ clock: SYSTEM_CLOCK, onAlert: given.onAlert })
     return { gate, durable: gate.durable, backend: null }
   }
+  // Its client takes time to load, and most start without it.
+  const { createRedisServer } = await import('./storage/redis/redis-server.ts')
   const handlers: { given: GateHandlers | null } = { given: null }
   const timeoutMs = parseDurationMs(config.limits.timeout)
   const gate = new SharedGate({
