@@ -81,7 +81,9 @@ function brokenBooks({ disk }: SimGateway): string | null {
 
 /** 3: the ledger never says less than the bill, but for what a process that died could not see. */
 function brokenBill({ disk }: SimGateway, { bill }: SimProvider): string | null {
-  for (const { requestId, tokens } of disk.records.values()) {
+  for (const { requestId, tokens, charges } of disk.records.values()) {
+    const charged = charges.find(({ counter }) => counter.startsWith('life|'))?.amount ?? 0
+    if (charged !== tokens) return `3: ${requestId} has ${tokens} tokens and charged ${charged}`
     const billed = bill.get(requestId) ?? 0
     if (billed > tokens) {
       return `3: ${requestId} was billed ${billed} and recorded ${tokens}`
