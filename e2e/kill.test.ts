@@ -129,13 +129,13 @@ describe('a gateway that ends under load', () => {
     expect(restarted).toBeGreaterThan(0)
     const slowest = Math.max(...readyTimes)
     console.log(
-      `${KILLS} kills: ${promised.size} answers whole, ${bill.items.length} calls billed, ${restarted} settled at a start; ready in ${Math.round(slowest)} ms at most`,
+      `${KILLS} kills: ${promised.size} answers whole, ${bill.items.length} calls billed, ${restarted} settled at a start; ready in ${Math.round(readyTimes.toSorted((a, b) => a - b)[KILLS / 2] ?? 0)} ms, ${Math.round(slowest)} at most`,
     )
     expect(promised.size).toBeGreaterThan(KILLS * 40)
-    expect(slowest).toBeLessThanOrEqual(READY_MS)
     const verified = await gateway.cli('ledger', 'verify', '--chain')
     expect(verified).toMatchObject({ code: 0, out: expect.stringContaining(': 0 differences') })
     expect(verified.out).toContain(': 0 findings')
+    expect(slowest).toBeLessThanOrEqual(READY_MS)
     expect((await gateway.cli('doctor')).err).not.toMatch(/corrupt|malformed/i)
   })
 
