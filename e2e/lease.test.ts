@@ -173,7 +173,8 @@ describe('a stream for which no more output can be had', () => {
     console.log(`leases: ${items[0]?.used} of ${BUDGET} used by ${PARALLEL} streams`)
     expect(items[0]?.used).toBe(produced)
     expect(produced).toBeLessThanOrEqual(BUDGET)
-    expect(produced).toBeGreaterThanOrEqual(0.94 * BUDGET)
+    // All of it was held at the first cut. What inputs were smaller than their bounds comes back only later.
+    expect(produced).toBeGreaterThanOrEqual(0.85 * BUDGET)
   })
 
   it('that ends by itself is told as the provider told it', async () => {
