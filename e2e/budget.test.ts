@@ -109,7 +109,7 @@ describe(`a budget of ${BUDGET} tokens, ${PARALLEL} parallel calls of ${EACH}`, 
   it.each(capped)(
     'with max_tokens: $name, $protocol, stream $stream',
     async ({ name, algorithm, protocol, stream }) => {
-      const limit = { id: newId(name), unit: 'tokens', reserve: 'max', ...algorithm }
+      const limit = { id: newId(name), unit: 'tokens', ...algorithm }
       const { used, produced, passed } = await stampede(limit, {
         protocol,
         stream,
@@ -127,7 +127,7 @@ describe(`a budget of ${BUDGET} tokens, ${PARALLEL} parallel calls of ${EACH}`, 
       [false, true].map((stream) => ({ name, algorithm, stream })),
     ),
   )('without a cap: $name, stream $stream', async ({ name, algorithm, stream }) => {
-    const limit = { id: newId(`open-${name}`), unit: 'tokens', reserve: 'max', ...algorithm }
+    const limit = { id: newId(`open-${name}`), unit: 'tokens', ...algorithm }
     const { used, produced, passed } = await stampede(limit, { stream, maxTokens: null })
     console.log(`uncapped ${name} stream=${stream}: ${used} used by ${passed} of ${PARALLEL}`)
     expect(used).toBe(produced)

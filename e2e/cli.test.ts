@@ -164,7 +164,6 @@ describe('with a running server', () => {
     [['key', 'list', '--jsno'], 2, /Did you mean --json/],
     [['limit', 'grant', 'x', '--value', 'y', '--amount', '-3'], 2, /amount/],
     [['ledger', 'list', '--status', 'teapot'], 2, /teapot/],
-    [['ledger', 'verify'], 1, /not available in this version/],
     [['policy', 'test', 'a', 'b', '--c'], 1, /not available in this version/],
     [['start', '--help'], 1, /start is not available in this version/],
     [['vault', 'list', '--json'], 1, /not available in this version/],

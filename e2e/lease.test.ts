@@ -36,7 +36,9 @@ afterAll(closeAll)
 let unique = 0
 function keyWith(amount: number): Promise<KeyWithSecret> {
   const id = `lease-${(unique += 1)}`
-  const limits = [{ id, scope: 'key', unit: 'tokens', algorithm: 'lifetime', amount }]
+  const limits = [
+    { id, scope: 'key', unit: 'tokens', algorithm: 'lifetime', amount, reserve: 'lease' },
+  ]
   return gateway.admin.createKey({ policy: { limits } })
 }
 

@@ -150,7 +150,7 @@ describe('compileKey', () => {
     ])
     expect(key.policy.limits[0]).toMatchObject({
       mode: 'enforce',
-      reserve: 'lease',
+      reserve: 'max',
       whenShort: 'shrink',
       minOutputTokens: 256,
       alerts: [],

@@ -17,11 +17,11 @@ import { PlanError } from './plan-error.ts'
 
 const DEFAULT_MIN_OUTPUT_TOKENS = 256
 const NANO_USD = 9
-const RESERVES = { auto: 'lease', lease: 'lease', max: 'max', expected: 'expected' } as const
+const RESERVES = { auto: 'max', lease: 'lease', max: 'max', expected: 'expected' } as const
 /** Only these can be met by a smaller output. */
 const SHRINKING_UNITS: ReadonlySet<string> = new Set(['tokens', 'output_tokens', 'usd'])
 
-/** A limit that is known to be valid, in the gate's own numbers. `reserve: auto` leases streams, and only streams can be leased. */
+/** A limit that is known to be valid, in the gate's own numbers. `reserve: auto` is hard against every provider: as `max`. */
 export function compileLimit(limit: FullLimit): LimitPlan {
   return {
     id: limit.id,
