@@ -43,4 +43,4 @@ export type PolicyRow = {
 }
 
 /** The whole record is the JSON in `record_bodies`. */
-export type RecordRow = RecordColumns & { body_id: number }
+type RecordRow = RecordColumns & { body_id: number }

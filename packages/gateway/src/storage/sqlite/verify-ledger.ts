@@ -25,12 +25,12 @@ export function startVerify(engine: Engine, settings: VerifySettings): SqlResult
       'SELECT coalesce(max(body_id), 0) AS last, coalesce(min(body_id), 1) AS first, count(*) AS bodies, (SELECT count(*) FROM records) AS records FROM record_bodies',
       [],
     ).rows
-    const rows: Row[] = meta.map((row) => ({
-      ...row,
+    const from = {
       start: start?.bodyId ?? -1,
       link: start?.link ?? null,
       genuine: genuine ? 1 : 0,
-    }))
+    }
+    const rows: Row[] = meta.map((row) => Object.assign({}, row, from))
     rows.push(...engine.query('SELECT counter_key, state FROM counters', []).rows)
     rows.push(
       ...engine.query('SELECT counter_key AS counter, era, at, amount FROM pruned_charges', [])
@@ -96,7 +96,7 @@ export function verifyPage(
     after = position
   }
   const next: Row = { after, link, read: rows.length, more: rows.length === PAGE_ROWS ? 1 : 0 }
-  return { rows: [next, ...sums.all().map((sum) => ({ ...sum })), ...found], changes: 0 }
+  return { rows: [next, ...sums.all().map((sum) => Object.assign({}, sum)), ...found], changes: 0 }
 }
 
 function linkProblem(
