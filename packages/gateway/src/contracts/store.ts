@@ -9,6 +9,7 @@ export type Store = {
   readonly policies: PolicyStore
   readonly records: RecordStore
   readonly counters: CounterStore
+  readonly notes: NoteStore
   /** Absent: this store cannot prove its records. */
   readonly proof?: LedgerProof
   /** Of a store that several gateways share: what others change. Absent: only this process changes it. */
@@ -115,6 +116,21 @@ export type RecordStore = {
 export type CounterStore = {
   list(): Promise<readonly CounterState[]>
   put(states: readonly CounterState[]): Promise<void>
+}
+
+/** A small fact that outlives the process: what routing learned, a target that is set aside. `body`: JSON. */
+export type Note = { readonly name: string; readonly body: string; readonly updatedAtMs: number }
+
+/** Facts of one kind have names of their own. Gateways that share a store share them. */
+export type NoteStore = {
+  /** All of a kind, by name. */
+  list(kind: string): Promise<readonly Note[]>
+  get(kind: string, name: string): Promise<Note | null>
+  /** Replaces those of the same name; all or none. */
+  put(kind: string, notes: readonly Note[]): Promise<void>
+  delete(kind: string, name: string): Promise<boolean>
+  /** Deletes those last written before; returns how many. */
+  prune(kind: string, beforeMs: number): Promise<number>
 }
 
 /**

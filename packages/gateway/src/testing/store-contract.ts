@@ -99,6 +99,28 @@ export function storeContract(subject: StoreUnderTest): void {
       })
     })
 
+    it('puts, replaces, lists, prunes and deletes notes, each kind for itself', async () => {
+      const { notes } = opened.store
+      await notes.put('arm', [
+        { name: 'b', body: '{"n":1}', updatedAtMs: 5 },
+        { name: 'a', body: '{}', updatedAtMs: 7 },
+      ])
+      await notes.put('other', [{ name: 'a', body: '[]', updatedAtMs: 1 }])
+      await notes.put('arm', [{ name: 'b', body: '{"n":2}', updatedAtMs: 6 }])
+      await notes.put('arm', [])
+      expect(await notes.list('arm')).toEqual([
+        { name: 'a', body: '{}', updatedAtMs: 7 },
+        { name: 'b', body: '{"n":2}', updatedAtMs: 6 },
+      ])
+      expect(await notes.get('other', 'a')).toEqual({ name: 'a', body: '[]', updatedAtMs: 1 })
+      expect(await notes.get('other', 'b')).toBeNull()
+      expect(await notes.prune('arm', 7)).toBe(1)
+      expect(await notes.delete('arm', 'b')).toBe(false)
+      expect(await notes.delete('arm', 'a')).toBe(true)
+      expect(await notes.list('arm')).toEqual([])
+      expect(await notes.list('other')).toHaveLength(1)
+    })
+
     it('puts, replaces, lists and deletes policies', async () => {
       const { policies } = opened.store
       const policy = { name: 'b', policy: { limits: [1] }, createdAtMs: 1, updatedAtMs: 1 }

@@ -86,6 +86,18 @@ const MIGRATIONS: readonly { readonly name: string; readonly sql: string }[] = [
         FOR EACH STATEMENT EXECUTE FUNCTION tollgate.note_change('policies');
     `,
   },
+  {
+    name: 'notes',
+    sql: `
+      CREATE TABLE tollgate.notes (
+        kind text COLLATE "C" NOT NULL,
+        name text COLLATE "C" NOT NULL,
+        body text NOT NULL,
+        updated_at_ms bigint NOT NULL,
+        PRIMARY KEY (kind, name)
+      );
+    `,
+  },
 ]
 
 /** `toll`: the key of the advisory lock under which one process at a time migrates. */

@@ -15,6 +15,7 @@ import { keyStore } from './key-store.ts'
 import { ledgerProof } from './ledger-proof.ts'
 import { SpoolLedger } from './ledger-writer.ts'
 import { migrate } from './migrations.ts'
+import { noteStore } from './note-store.ts'
 import { policyStore } from './policy-store.ts'
 import { recordStore } from './record-store.ts'
 import { Spool } from './spool.ts'
@@ -102,6 +103,7 @@ function assemble(connections: Connections, ledger: SpoolLedger, instance: strin
     policies: policyStore(access),
     records,
     counters: counterStore(access, { instance, ledger }),
+    notes: noteStore(access),
     proof: ledgerProof(access, { instance, records }),
     changes: changeFeed(connections, { count: () => ownChanges }),
     exclusively: (change) => exclusively(database, change),

@@ -8,6 +8,7 @@ export type Tables = {
   'tollgate.record_bodies': { id: string; body: string }
   'tollgate.counters': { instance: string; counter_key: string; state: string }
   'tollgate.pruned_charges': { counter_key: string; era: number; at: number; amount: number }
+  'tollgate.notes': { kind: string; name: string; body: string; updated_at_ms: number }
   'tollgate.revisions': { name: string; revision: number }
 }
 

@@ -94,6 +94,18 @@ const MIGRATIONS: readonly { readonly name: string; readonly sql: string }[] = [
       ) STRICT, WITHOUT ROWID;
     `,
   },
+  {
+    name: 'notes',
+    sql: `
+      CREATE TABLE notes (
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        body TEXT NOT NULL,
+        updated_at_ms INTEGER NOT NULL,
+        PRIMARY KEY (kind, name)
+      ) STRICT, WITHOUT ROWID;
+    `,
+  },
 ]
 
 /** `toll`, in the file's header: tells our databases from others. */

@@ -7,6 +7,7 @@ import { keyStore } from './key-store.ts'
 import { ledgerProof } from './ledger-proof.ts'
 import { createLedgerWriter } from './ledger-writer.ts'
 import type { Durability, EngineName } from './messages.ts'
+import { noteStore } from './note-store.ts'
 import { policyStore } from './policy-store.ts'
 import { recordStore } from './record-store.ts'
 import type { SqliteAccess } from './sqlite-access.ts'
@@ -100,6 +101,7 @@ function assemble(writer: WorkerClient, reader: WorkerClient, ledger: LedgerWrit
     records: recordStore(access),
     proof: ledgerProof(reader, access.settled),
     counters: counterStore(access),
+    notes: noteStore(access),
     async check() {
       await reader.call({
         kind: 'query',

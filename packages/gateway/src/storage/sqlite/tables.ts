@@ -7,6 +7,7 @@ export type Tables = {
   records: RecordRow
   record_bodies: { body_id: number; body: string; link: Uint8Array | null }
   counters: { counter_key: string; state: string }
+  notes: { kind: string; name: string; body: string; updated_at_ms: number }
 }
 
 export type KeyRow = {
