@@ -8,8 +8,10 @@ import { billedTokens, type MixedCall, mixedCalls, send } from '../e2e/harness/m
 import { nothingOpen } from '../e2e/harness/nothing-open.ts'
 import { startSandboxProcess } from '../e2e/harness/sandbox.ts'
 
-/** Ledger beside bill for mixed calls, every fifth of which the client leaves. `node bench/ledger-bill.ts [calls]` */
+/** Ledger beside bill for mixed calls, every fifth of which the client leaves. `node bench/ledger-bill.ts [calls] [abort|drain]` */
 const CALLS = Number(process.argv[2] ?? 20_000)
+/** `drain`: what clients left is read on to its usage, so that nothing may differ. */
+const DRAINS = process.argv[3] === 'drain'
 const SEED = 20_261_121
 const AT_ONCE = 32
 const KINDS = ['input', 'output', 'cache_read', 'cache_write_5m', 'cache_write_1h'] as const
@@ -29,7 +31,7 @@ const sandbox = await startSandboxProcess()
 const gateway = await startGateway({
   config: {
     log: { level: 'warn' },
-    providers: { local: sandbox.provider },
+    providers: { local: { ...sandbox.provider, on_client_abort: DRAINS ? 'drain' : 'abort' } },
     models: { priced: priced('words-33'), 'priced-cached': priced('cached+words-21') },
     policy: {
       unpriced: 'allow',

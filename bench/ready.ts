@@ -1,5 +1,5 @@
 import { Agent } from 'node:http'
-import { rmSync, statSync } from 'node:fs'
+import { readFileSync, rmSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { askOf, call } from '../e2e/harness/call.ts'
 import { closeAll } from '../e2e/harness/cleanup.ts'
@@ -41,9 +41,14 @@ console.log(
   `${RECORDS} records, ${sizeMb.toFixed(0)} MB, written in ${(filledMs / 1000).toFixed(0)} s`,
 )
 const empty = tempFolder()
-print('an empty store, clean stop', await starts(empty, cleanStop))
-print(`${RECORDS} records, clean stop`, await starts(folder, cleanStop))
-print(`${RECORDS} records, kill -9 under load`, await starts(folder, killUnderLoad))
+for (const [how, stop] of [
+  ['clean stop', cleanStop],
+  ['kill -9 under load', killUnderLoad],
+] as const) {
+  const both = await inTurns([empty, folder], stop)
+  print(`an empty store, ${how}`, both.get(empty) ?? [])
+  print(`${RECORDS} records, ${how}`, both.get(folder) ?? [])
+}
 await watchCalls()
 await closeAll()
 rmSync(folder, { recursive: true, force: true })
@@ -83,15 +88,34 @@ function recordAt(index: number, firstMs: number): ReturnType<typeof usageRecord
 
 type Stop = (gateway: Gateway) => Promise<void>
 
-async function starts(where: string, stop: Stop): Promise<readonly number[]> {
-  const times: number[] = []
+type Start = { readonly readyMs: number; readonly cpuMs: number }
+
+/** One start of each and then the next, so that noise of the machine meets all of them. */
+async function inTurns(
+  folders: readonly string[],
+  stop: Stop,
+): Promise<ReadonlyMap<string, readonly Start[]>> {
+  const times = new Map<string, Start[]>(folders.map((one) => [one, []]))
+  // The first start finds no code and no file in the cache of the system, and what another kind of stop left.
   for (let i = 0; i <= STARTS; i++) {
-    const gateway = await startGateway({ folder: where, config })
-    // The first finds no code and no file in the cache of the system.
-    if (i > 0) times.push(gateway.readyMs)
-    await stop(gateway)
+    for (const one of folders) {
+      const gateway = await startGateway({ folder: one, config })
+      const start = { readyMs: gateway.readyMs, cpuMs: cpuMsOf(gateway.child.pid) }
+      if (i > 0) times.get(one)?.push(start)
+      await stop(gateway)
+    }
   }
-  return times.toSorted((one, other) => one - other)
+  return times
+}
+
+/** User and system time of all threads so far; Linux only. See proc(5): hundredths of a second, fields 14 and 15. */
+function cpuMsOf(pid: number): number {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
+    return (Number(fields[11]) + Number(fields[12])) * 10
+  } catch {
+    return Number.NaN
+  }
 }
 
 async function cleanStop({ child }: Gateway): Promise<void> {
@@ -142,9 +166,15 @@ async function watchCalls(): Promise<void> {
   )
 }
 
-function print(what: string, times: readonly number[]): void {
-  const median = times[Math.floor(times.length / 2)] ?? Number.NaN
+function print(what: string, starts: readonly Start[]): void {
+  const ready = sorted(starts.map(({ readyMs }) => readyMs))
+  const cpu = sorted(starts.map(({ cpuMs }) => cpuMs))
+  const middle = Math.floor(starts.length / 2)
   console.log(
-    `${what}: ready in ${Math.round(median)} ms (median of ${times.length}), ${Math.round(times.at(-1) ?? Number.NaN)} at most`,
+    `${what}: ready in ${Math.round(ready[middle] ?? Number.NaN)} ms (median of ${starts.length}), ${Math.round(ready.at(-1) ?? Number.NaN)} at most; ${cpu[middle]} ms of CPU`,
   )
+}
+
+function sorted(numbers: readonly number[]): readonly number[] {
+  return numbers.toSorted((one, other) => one - other)
 }

@@ -5,6 +5,7 @@ import type { Protocol } from '../../contracts/protocol.ts'
 import { GatewayError, toGatewayError } from '../../errors/gateway-error.ts'
 import { newRequestId } from '../../lib/sortable-id.ts'
 import type { SeenKey } from '../../plan/key-ring.ts'
+import { clientLeft } from '../pipeline/client-left.ts'
 import type { DataPlane } from '../pipeline/data-plane.ts'
 import { RequestContext } from '../pipeline/request-context.ts'
 import { refuseRequest, runRequest } from '../pipeline/run-request.ts'
@@ -199,17 +200,7 @@ class Front {
 
 /** The one place that learns that a client left before its answer was whole. */
 function onClose(ctx: RequestContext, res: ServerResponse): void {
-  if (res.writableFinished) return
-  ctx.clientGone = true
-  const drains = ctx.target?.provider.onClientAbort === 'drain'
-  if (ctx.relay === null) {
-    if (!drains) ctx.call?.abort()
-    return
-  }
-  if (!drains) return ctx.relay.giveUp()
-  ctx.relay.discard()
-  const { relay } = ctx
-  setTimeout(() => relay.giveUp(), ctx.target?.provider.drainCapMs).unref()
+  if (!res.writableFinished) clientLeft(ctx)
 }
 
 /** A body that was not read could be taken for the next request: the rest is dropped, or the connection closed. */

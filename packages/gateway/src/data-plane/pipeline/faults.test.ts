@@ -36,6 +36,7 @@ const MESSAGES_STREAM: Asked = {
   path: '/v1/messages',
   body: '{"model":"m","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hi"}]}',
 }
+const LAST = Buffer.from(LAST_CHUNK)
 const OK = wholeAnswer(200, chatFixture('whole.json'))
 
 let upstream: ScriptedUpstream
@@ -471,6 +472,41 @@ describe('a client that leaves', () => {
     await leave(STREAM, (text) => vi.waitFor(() => expect(text()).toContain('Hello'), WAIT))
     await oneRecord()
     expect(harness.records[0]).toMatchObject({ errorClass: 'cancelled', estimated: true })
+  })
+
+  describe('with drain, before anything has come', () => {
+    const drained = (cap: string): Partial<HarnessOptions> => ({
+      provider: { on_client_abort: 'drain', drain_cap: cap, timeouts: LONG.provider.timeouts },
+    })
+    const sse = chatFixture('usage-asked.sse')
+
+    it.each([
+      ['a stream', STREAM, Buffer.concat([Buffer.from(STREAM_HEAD), chunk(sse), LAST])],
+      ['a whole answer', CHAT, OK],
+    ])('%s is read to its usage', async (_what, asked, bytes) => {
+      await start(() => {}, drained('5s'))
+      await leave(asked, oneExchange)
+      await vi.waitFor(() => expect(harness.dataPlane.load.inFlight).toBe(0), WAIT)
+      upstream.exchanges[0]?.socket.write(bytes)
+      await oneRecord()
+      expect(harness.records[0]).toMatchObject({
+        errorClass: 'cancelled',
+        estimated: false,
+        complete: false,
+        usage: { outputTokens: expect.toSatisfy((tokens: number) => tokens > 0) },
+      })
+    })
+
+    it.each([
+      ['a stream', STREAM],
+      ['a whole answer', CHAT],
+    ])('%s is waited for no longer than the cap', async (_what, asked) => {
+      await start(() => {}, drained('100ms'))
+      await leave(asked, oneExchange)
+      await closedAt()
+      await oneRecord()
+      expect(harness.records[0]).toMatchObject({ errorClass: 'cancelled', estimated: true })
+    })
   })
 
   it('while its pipelined request waits behind another answer', async () => {

@@ -69,6 +69,8 @@ export async function openStream(
     },
   })
   ctx.relay = relay
+  // It left while the head was waited for, and the answer is read on all the same.
+  if (ctx.clientGone) relay.discard()
   call.read(relay)
   const failed = await first.promise
   if (failed !== null || !relay.started) {

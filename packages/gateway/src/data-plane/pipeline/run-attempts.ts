@@ -10,6 +10,7 @@ import { refuse, reserveTarget } from '../stages/admit.ts'
 import { withAccessToken } from '../upstream/access-tokens.ts'
 import { type BuiltRequest, buildRequest } from '../upstream/build-request.ts'
 import { collectBody, UpstreamCall } from '../upstream/upstream-call.ts'
+import { checkClient } from './client-left.ts'
 import { known, type RequestContext, roundMs } from './request-context.ts'
 import { noteOpenCall } from './note-open-call.ts'
 import { openStream, type OpenStream } from './open-stream.ts'
@@ -49,7 +50,7 @@ export async function runAttempts(ctx: RequestContext, response: ServerResponse)
   let refused: Refused | null = null
   let short: Refusal | null = null
   for (const target of ctx.targets) {
-    if (ctx.clientGone) throw new GatewayError('cancelled', 'The client left.')
+    checkClient(ctx)
     const reserved = reserveTarget(ctx, target)
     const refusal = reserved instanceof Promise ? await reserved : reserved
     if (refusal !== null) {
@@ -107,9 +108,12 @@ async function attempt(
     ctx.translation = built.translation
     const authorized = withAccessToken(target.provider, built.request, ctx.dataPlane)
     const request = authorized instanceof Promise ? await authorized : authorized
-    if (ctx.clientGone) throw new GatewayError('cancelled', 'The client left.')
+    checkClient(ctx)
     const noted = noteOpenCall(ctx)
-    if (noted instanceof Promise) await noted
+    if (noted instanceof Promise) {
+      await noted
+      checkClient(ctx)
+    }
     const call = new UpstreamCall(target.provider, request, ctx.dataPlane)
     ctx.call = call
     await call.head
