@@ -1,3 +1,4 @@
+import type { AnswerStore } from './answer-store.ts'
 import type { KeyRecord, PolicyRecord } from './key.ts'
 import type { LedgerProof } from './ledger-proof.ts'
 import type { CounterState } from './limit.ts'
@@ -9,6 +10,7 @@ export type Store = {
   readonly policies: PolicyStore
   readonly records: RecordStore
   readonly counters: CounterStore
+  readonly answers: AnswerStore
   readonly notes: NoteStore
   /** Absent: this store cannot prove its records. */
   readonly proof?: LedgerProof

@@ -98,6 +98,24 @@ const MIGRATIONS: readonly { readonly name: string; readonly sql: string }[] = [
       );
     `,
   },
+  {
+    name: 'answers under idempotency keys',
+    sql: `
+      -- A claim is a row without a head. It expires as an answer does, so that one whose owner died ends by itself.
+      CREATE TABLE tollgate.answers (
+        id text COLLATE "C" PRIMARY KEY,
+        fingerprint text NOT NULL,
+        owner text NOT NULL,
+        head text,
+        body bytea,
+        size_bytes bigint NOT NULL,
+        expires_at_ms bigint NOT NULL,
+        kept_at_ms bigint NOT NULL
+      );
+      CREATE INDEX answers_by_age ON tollgate.answers (kept_at_ms, id) INCLUDE (size_bytes);
+      CREATE INDEX answers_by_end ON tollgate.answers (expires_at_ms);
+    `,
+  },
 ]
 
 /** `toll`: the key of the advisory lock under which one process at a time migrates. */

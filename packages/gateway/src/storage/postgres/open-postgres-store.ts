@@ -7,6 +7,7 @@ import type { LedgerWriter, Store } from '../../contracts/store.ts'
 import { StoreError } from '../../errors/store-error.ts'
 import { isRecord } from '../../lib/is-record.ts'
 import type { PostgresAccess } from './access.ts'
+import { answerStore } from './answer-store.ts'
 import { changeFeed } from './change-feed.ts'
 import { type Connections, openConnections } from './connections.ts'
 import { counterStore } from './counter-store.ts'
@@ -103,6 +104,7 @@ function assemble(connections: Connections, ledger: SpoolLedger, instance: strin
     policies: policyStore(access),
     records,
     counters: counterStore(access, { instance, ledger }),
+    answers: answerStore(access),
     notes: noteStore(access),
     proof: ledgerProof(access, { instance, records }),
     changes: changeFeed(connections, { count: () => ownChanges }),

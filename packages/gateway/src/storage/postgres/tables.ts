@@ -9,6 +9,7 @@ export type Tables = {
   'tollgate.counters': { instance: string; counter_key: string; state: string }
   'tollgate.pruned_charges': { counter_key: string; era: number; at: number; amount: number }
   'tollgate.notes': { kind: string; name: string; body: string; updated_at_ms: number }
+  'tollgate.answers': AnswerRow
   'tollgate.revisions': { name: string; revision: number }
 }
 
@@ -25,4 +26,16 @@ export type KeyRow = {
 export type PolicyRow = {
   name: string
   body: string
+}
+
+/** `head` null: a claim. */
+type AnswerRow = {
+  id: string
+  fingerprint: string
+  owner: string
+  head: string | null
+  body: Buffer | null
+  size_bytes: number
+  expires_at_ms: number
+  kept_at_ms: number
 }

@@ -106,6 +106,23 @@ const MIGRATIONS: readonly { readonly name: string; readonly sql: string }[] = [
       ) STRICT, WITHOUT ROWID;
     `,
   },
+  {
+    name: 'answers under idempotency keys',
+    sql: `
+      -- With rowids, because bodies are large. The index says how much is kept without reading them.
+      CREATE TABLE answers (
+        id TEXT NOT NULL PRIMARY KEY,
+        fingerprint TEXT NOT NULL,
+        head TEXT NOT NULL,
+        body BLOB,
+        size_bytes INTEGER NOT NULL,
+        expires_at_ms INTEGER NOT NULL,
+        kept_at_ms INTEGER NOT NULL
+      ) STRICT;
+      CREATE INDEX answers_by_age ON answers (kept_at_ms, id, size_bytes);
+      CREATE INDEX answers_by_end ON answers (expires_at_ms);
+    `,
+  },
 ]
 
 /** `toll`, in the file's header: tells our databases from others. */

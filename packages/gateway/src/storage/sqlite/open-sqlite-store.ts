@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import type { LedgerWriter, Store } from '../../contracts/store.ts'
 import { GatewayError } from '../../errors/gateway-error.ts'
 import { StoreError } from '../../errors/store-error.ts'
+import { answerStore } from './answer-store.ts'
 import { counterStore } from './counter-store.ts'
 import { keyStore } from './key-store.ts'
 import { ledgerProof } from './ledger-proof.ts'
@@ -101,6 +102,7 @@ function assemble(writer: WorkerClient, reader: WorkerClient, ledger: LedgerWrit
     records: recordStore(access),
     proof: ledgerProof(reader, access.settled),
     counters: counterStore(access),
+    answers: answerStore(access),
     notes: noteStore(access),
     async check() {
       await reader.call({

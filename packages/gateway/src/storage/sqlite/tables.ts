@@ -7,6 +7,7 @@ export type Tables = {
   records: RecordRow
   record_bodies: { body_id: number; body: string; link: Uint8Array | null }
   counters: { counter_key: string; state: string }
+  answers: AnswerRow
   notes: { kind: string; name: string; body: string; updated_at_ms: number }
 }
 
@@ -45,3 +46,13 @@ export type PolicyRow = {
 
 /** The whole record is the JSON in `record_bodies`. */
 type RecordRow = RecordColumns & { body_id: number }
+
+type AnswerRow = {
+  id: string
+  fingerprint: string
+  head: string
+  body: Uint8Array | null
+  size_bytes: number
+  expires_at_ms: number
+  kept_at_ms: number
+}
