@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { ArmContext } from '../../contracts/routing.ts'
 import { drawAt } from '../../lib/seeded-draw.ts'
-import { ThompsonBandit, USUAL_FORGETTING } from './thompson-bandit.ts'
+import { propensities, ThompsonBandit, USUAL_FORGETTING } from './thompson-bandit.ts'
 
 const CONTEXT: ArmContext = { size: 'small', tools: false }
 const HOUR_MS = 3_600_000
@@ -85,6 +85,28 @@ describe('ThompsonBandit', () => {
     expect(bandit.draw(['a', 'b'], CONTEXT, 'req_1', HOUR_MS)).toEqual(first)
     expect(bandit.draw(['a', 'b'], CONTEXT, 'req_2', HOUR_MS)).not.toEqual(first)
     expect(first.map(({ target }) => target)).toEqual(['a', 'b'])
+  })
+
+  it('comes first as often as its propensity says, the hopeless now and then too', () => {
+    const bandit = newBandit()
+    for (let i = 0; i < 60; i++) {
+      const reward = i % 2
+      bandit.observe({ target: reward === 1 ? 'a' : 'b', among: [], context: CONTEXT, reward }, 0)
+    }
+    const draws = bandit.draw(['a', 'b', 'c'], CONTEXT, 's', 0)
+    const expected = propensities(draws)
+    expect(expected.reduce((sum, share) => sum + share, 0)).toBeCloseTo(1)
+    const firsts = new Map<string, number>()
+    const rounds = 20_000
+    for (let round = 0; round < rounds; round++) {
+      const drawn = bandit.draw(['a', 'b', 'c'], CONTEXT, `seed${round}`, 0)
+      const first = drawn.reduce((one, other) => (other.draw > one.draw ? other : one)).target
+      firsts.set(first, (firsts.get(first) ?? 0) + 1)
+    }
+    for (const [i, { target }] of draws.entries()) {
+      expect(Math.abs((firsts.get(target) ?? 0) / rounds - (expected[i] ?? 0))).toBeLessThan(0.015)
+    }
+    expect(firsts.get('b')).toBeGreaterThan(60)
   })
 
   it('keeps sizes and tools apart', () => {

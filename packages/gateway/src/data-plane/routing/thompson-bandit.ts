@@ -1,5 +1,5 @@
 import type { ArmContext, ArmDraw, ArmObservation, Bandit } from '../../contracts/routing.ts'
-import { drawBeta } from '../../lib/beta-draw.ts'
+import { type BetaPosterior, drawBeta, largestProbabilities } from '../../lib/beta-draw.ts'
 import { drawAt, seedOf } from '../../lib/seeded-draw.ts'
 
 /**
@@ -17,6 +17,8 @@ const KEPT_AFTER_CHANGE = 37.5
 const MOST_ARMS = 20_000
 /** Share of the latest observation in the variance of an arm, once it is known. */
 const VARIANCE_STEP = 0.01
+/** Share of requests whose first target is any of them: what is never tried cannot be judged afterwards. */
+const EXPLORED = 0.02
 const MS_PER_DAY = 86_400_000
 /** What no longer weighs: an arm as good as new. Observations. */
 const WEIGHTLESS = 0.01
@@ -71,11 +73,13 @@ export class ThompsonBandit implements Bandit {
     const start = seedOf(seed)
     let next = 0
     const random = (): number => drawAt(start, next++)
-    return targets.map((target) => {
+    const explored = random() < EXPLORED ? Math.floor(random() * targets.length) : -1
+    return targets.map((target, index) => {
       const { rewards, count } = this.#knownOf(armName(target, context), nowMs)
       const alpha = 1 + EVIDENCE * rewards
       const beta = 1 + EVIDENCE * Math.max(0, count - rewards)
-      return { target, alpha, beta, draw: drawBeta(alpha, beta, random) }
+      const draw = drawBeta(alpha, beta, random)
+      return { target, alpha, beta, draw: index === explored ? 1 + draw : draw }
     })
   }
 
@@ -176,6 +180,12 @@ export class ThompsonBandit implements Bandit {
   #keptSince(atMs: number, nowMs: number): number {
     return nowMs <= atMs ? 1 : 2 ** ((atMs - nowMs) / this.#forgetting().halfLifeMs)
   }
+}
+
+/** With which probability each of the drawn comes first. They add up to 1. For reports: some 100 µs each. */
+export function propensities(posteriors: readonly BetaPosterior[]): readonly number[] {
+  const even = EXPLORED / posteriors.length
+  return largestProbabilities(posteriors).map((share) => share * (1 - EXPLORED) + even)
 }
 
 export function armName(target: string, { size, tools }: ArmContext): string {
