@@ -12,6 +12,8 @@ export type Store = {
   readonly counters: CounterStore
   readonly answers: AnswerStore
   readonly notes: NoteStore
+  /** Of a store that several gateways share: the name of this one. Absent: there is only one. */
+  readonly instance?: string
   /** Absent: this store cannot prove its records. */
   readonly proof?: LedgerProof
   /** Of a store that several gateways share: what others change. Absent: only this process changes it. */

@@ -106,6 +106,7 @@ function assemble(connections: Connections, ledger: SpoolLedger, instance: strin
     counters: counterStore(access, { instance, ledger }),
     answers: answerStore(access),
     notes: noteStore(access),
+    instance,
     proof: ledgerProof(access, { instance, records }),
     changes: changeFeed(connections, { count: () => ownChanges }),
     exclusively: (change) => exclusively(database, change),
