@@ -57,7 +57,7 @@ function awaited(gate: SharedGate): GateUnderTest {
   return {
     reserve: (charges, demand) => gate.reserve(charges, demand),
     fits: (charges, demand) => gate.fits(charges, demand),
-    extend: (reservation) => gate.extend(reservation),
+    extend: (reservation, outputTokens) => gate.extend(reservation, outputTokens),
     async settle(reservation, actual) {
       gate.settle(reservation, actual)
       await gate.flush()

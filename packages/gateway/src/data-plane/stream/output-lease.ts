@@ -38,6 +38,8 @@ export class OutputLease {
   private quietUntil = 0
   private ahead = 1
   private asking = false
+  /** What was answered late, last: no more can be had. */
+  private denied = false
 
   constructor({ gate, reservations, lengthStop, onExtended }: OutputLeaseOptions) {
     this.onExtended = onExtended
@@ -55,9 +57,14 @@ export class OutputLease {
     if (frames < this.quietUntil) return false
     if (frames >= this.measureAt) this.measure(tap, frames)
     const seen = Math.ceil(frames * this.tokensPerFrame)
+    if (this.denied && !this.asking && this.isShort(seen)) return true
     if (seen + this.ahead > this.held && !this.asking) this.extend(seen + this.ahead)
     this.quietUntil = this.nextLook()
-    return !this.asking && seen >= this.held && this.held < this.granted
+    return !this.asking && this.isShort(seen)
+  }
+
+  private isShort(seen: number): boolean {
+    return seen >= this.held && this.held < this.granted
   }
 
   follow(frame: SseFrame): void {
@@ -90,7 +97,9 @@ export class OutputLease {
     // A gate that fails holds what it held.
     const failed = answers.some(({ status }) => status === 'rejected')
     const told = answers.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
+    const before = this.held
     if (!failed) this.hold(Math.min(held, ...told))
+    this.denied = this.held <= before
     this.asking = false
     this.quietUntil = 0
   }

@@ -86,12 +86,16 @@ export class Attachment {
 
   async #reopen(connection: ScriptConnection): Promise<void> {
     const { open, options, call } = this.#parts
-    for (const { name, holds } of open.values()) {
+    for (const { name, holds, heldTokens } of open.values()) {
       const charges = holds.map(({ charge }) => charge)
       const args = [
         name,
         String(options.lifetimeMs()),
-        ...perCounter(charges, (_, index) => [holds[index]?.amount ?? 0]),
+        String(heldTokens),
+        ...perCounter(charges, (_, index) => [
+          holds[index]?.amount ?? 0,
+          holds[index]?.leased === true ? 1 : 0,
+        ]),
       ]
       await call(connection, 'reopen', keysOf(charges), args)
     }

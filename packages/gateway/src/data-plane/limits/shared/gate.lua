@@ -21,6 +21,10 @@ local RESET_KEPT_MS = 30 * DAY_MS
 local WANTED_MS = 2000
 local MEMBER_MS = 10000
 local SETTLING_MS = 3000
+-- Of a stream's output, as data-plane/limits/lease.ts has it.
+local LEAST_TOKENS = 16
+local SHARE = 32
+local FIRST_SHARE = 64
 
 local op, process = ARGV[1], ARGV[4]
 
@@ -665,7 +669,18 @@ local function expected(limit, output)
   return limit.expected >= 0 and min(output, limit.expected) or output
 end
 
+local function least_hold(d) return min(LEAST_TOKENS, d.output) end
+
+local function first_hold(limit, c, d, free)
+  if not limit.enforced then return d.output end
+  return max(least_hold(d), min(d.output, floor(output_that_fits(c.p.unit, d, free) / FIRST_SHARE)))
+end
+
 local function shortage(limit, c, d, free)
+  if limit.leased then
+    local least = demanded(c.p.unit, d, least_hold(d))
+    return least > free and { needed = least, worst = least } or nil
+  end
   local worst = expected(limit, d.output)
   local needed = demanded(c.p.unit, d, worst)
   if needed <= free then return nil end
@@ -692,36 +707,72 @@ local function gravity(r, c)
   return c.p.kind == 'concurrent' and -1 or 1e300
 end
 
+-- What the rest cannot give comes out of this process's own lease. Gives the ticket, and what came out of the lease.
+local function take_of(c, amount)
+  local own, from_lease = own_lease(c), 0
+  if own > 0 then
+    local rest = meter_of(c).free(c) - leased(c, nil)
+    from_lease = max(0, min(own, amount - rest))
+    if from_lease > 0 then set_lease(c, own - from_lease, c.L[process][2]) end
+  end
+  return meter_of(c).take(c, amount), from_lease
+end
+
+-- Asks the other processes to give back what they lease of these counters.
+local function ask_back(names)
+  for _, name in ipairs(names) do call('ZADD', KEYS[6], now + WANTED_MS, name) end
+  call('PEXPIRE', KEYS[6], WANTED_MS)
+end
+
+-- A reservation `r`: by whose it is, held output tokens of a stream, holds { name, incarnation, ticket, amount, is leased }.
+-- A stream that is extended in another window has one more hold of the same counter.
+
+local function holds_by_name(r)
+  local found = {}
+  for _, hold in ipairs(r.holds) do
+    local all = found[hold[1]] or {}
+    all[#all + 1] = hold
+    found[hold[1]] = all
+  end
+  return found
+end
+
+local function demand_from(at)
+  return {
+    input = tonumber(ARGV[at]),
+    output = tonumber(ARGV[at + 1]),
+    fixed = tonumber(ARGV[at + 2]),
+    each = tonumber(ARGV[at + 3]),
+  }
+end
+
 -- Operations
 
 local ops = {}
 
 -- ARGV: 5 reservation, 6 ms until it is taken as lost, 7 patient (0 or 1), 8 input, 9 output, 10 fixed pico-dollars (empty:
 -- unpriced), 11 pico-dollars per output token, 12 may shrink; then per counter: parameters, description, enforced, shrinks,
--- least output, expected output (-1: all of it), known to have counted, name.
+-- least output, expected output (-1: all of it), leased, known to have counted, name.
 function ops.reserve()
-  local d = {
-    input = tonumber(ARGV[8]),
-    output = tonumber(ARGV[9]),
-    fixed = tonumber(ARGV[10]),
-    each = tonumber(ARGV[11]),
-    shrinks = ARGV[12] == '1',
-  }
+  local d = demand_from(8)
+  d.shrinks = ARGV[12] == '1'
   local settling = tonumber(meta[4] or 0)
   if now < settling then return { 5, now } end
   load_all(FIRST, #KEYS)
   local output, refused, refused_by, excused = d.output, nil, nil, {}
   local holds, held, limits, wanted = {}, {}, {}, {}
   for i = FIRST, #KEYS do
-    local at = 13 + (i - FIRST) * 8
+    local at = 13 + (i - FIRST) * 9
     local limit = {
       enforced = ARGV[at + 2] == '1',
       shrinks = ARGV[at + 3] == '1',
       least = tonumber(ARGV[at + 4]),
       expected = tonumber(ARGV[at + 5]),
+      leased = ARGV[at + 6] == '1',
+      name = ARGV[at + 8],
     }
     local key = KEYS[i]
-    if not loaded[key] and ARGV[at + 6] == '1' then return { 4, now, i - FIRST } end
+    if not loaded[key] and ARGV[at + 7] == '1' then return { 4, now, i - FIRST } end
     local c = counter(key, ARGV[at], ARGV[at + 1])
     if not held[key] then
       held[key] = true
@@ -733,7 +784,7 @@ function ops.reserve()
     local short = shortage(limit, c, d, free)
     if short then
       if limit.enforced and others > 0 and short.worst <= free + others then
-        wanted[#wanted + 1] = ARGV[at + 7]
+        wanted[#wanted + 1] = limit.name
       end
       if short.output then
         if limit.enforced then output = min(output, short.output) end
@@ -748,42 +799,99 @@ function ops.reserve()
     end
   end
   if #wanted > 0 then
-    for _, name in ipairs(wanted) do call('ZADD', KEYS[6], now + WANTED_MS, name) end
-    call('PEXPIRE', KEYS[6], WANTED_MS)
+    ask_back(wanted)
     if ARGV[7] == '1' then
       keep_time()
       return { 2, now }
     end
   end
   if refused then return { 0, now, refused } end
+  local held_tokens = output
+  for _, i in ipairs(holds) do
+    local c = loaded[KEYS[i]]
+    if limits[KEYS[i]].leased then
+      c.nl = (c.nl or 0) + 1
+      held_tokens = min(held_tokens, first_hold(limits[KEYS[i]], c, d, meter_of(c).free(c) - leased(c, process)))
+    end
+  end
   local due = now + tonumber(ARGV[6])
-  local record = { by = process, holds = {} }
+  local record = { by = process, held = held_tokens, holds = {} }
   local views = {}
   for _, i in ipairs(holds) do
-    local key = KEYS[i]
-    local c = loaded[key]
-    local m = meter_of(c)
-    local amount = demanded(c.p.unit, d, expected(limits[key], output))
-    -- What the rest cannot give comes out of this process's own lease.
-    local own = own_lease(c)
-    local from_lease = 0
-    if own > 0 then
-      local rest = m.free(c) - leased(c, nil)
-      from_lease = max(0, min(own, amount - rest))
-      if from_lease > 0 then set_lease(c, own - from_lease, c.L[process][2]) end
-    end
-    local ticket = m.take(c, amount)
+    local c, limit = loaded[KEYS[i]], limits[KEYS[i]]
+    local amount = demanded(c.p.unit, d, limit.leased and held_tokens or expected(limit, output))
+    local ticket, from_lease = take_of(c, amount)
     c.op = c.op + 1
     c.due = max(c.due or 0, due)
-    record.holds[#record.holds + 1] = { ARGV[13 + (i - FIRST) * 8 + 7], c.inc, ticket, amount }
+    record.holds[#record.holds + 1] = { limit.name, c.inc, ticket, amount, limit.leased and 1 or 0 }
     local settled, reserved, whole, ends = view(c)
     views[#views + 1] = { settled, reserved, whole, ends, from_lease, amount, is_durable(c) and 1 or 0, ticket }
   end
   keep_time()
-  for _, i in ipairs(holds) do store(KEYS[i], ARGV[13 + (i - FIRST) * 8 + 7]) end
+  for _, i in ipairs(holds) do store(KEYS[i], limits[KEYS[i]].name) end
   call('HSET', KEYS[2], ARGV[5], pack(record))
   call('ZADD', KEYS[3], due, ARGV[5])
-  return { 1, now, output, views, excused }
+  return { 1, now, output, views, excused, held_tokens }
+end
+
+-- Holds more of a stream's output. ARGV: 5 reservation, 6 tokens wanted in all, 7 patient, 8 input, 9 output that was granted,
+-- 10 fixed pico-dollars, 11 pico-dollars per output token; then per leased counter: enforced, name.
+function ops.extend()
+  local packed = call('HGET', KEYS[2], ARGV[5])
+  if not packed then return { 0, now } end
+  local record, d, wanted, asked = unpack_(packed), demand_from(8), tonumber(ARGV[6]), {}
+  load_all(FIRST, #KEYS)
+  local held = record.held or d.output
+  local most, share = d.output, d.output
+  for i = FIRST, #KEYS do
+    local at, c = 12 + (i - FIRST) * 2, loaded[KEYS[i]]
+    if not c then
+      most = held
+    elseif ARGV[at] == '1' then
+      local others = leased(c, process)
+      local free = demanded(c.p.unit, d, held) + meter_of(c).free(c) - others
+      local fits = output_that_fits(c.p.unit, d, free)
+      if others > 0 and fits < min(wanted, d.output) then asked[#asked + 1] = ARGV[at + 1] end
+      most = min(most, fits)
+      share = min(share, floor((fits - held) / (SHARE * max(1, c.nl or 0))))
+    end
+  end
+  if #asked > 0 then
+    ask_back(asked)
+    if ARGV[7] == '1' then
+      keep_time()
+      return { 2, now }
+    end
+  end
+  local reached = min(most, max(wanted, held + share))
+  if reached <= held then return { 1, now, held, {} } end
+  local by_name, views = holds_by_name(record), {}
+  for i = FIRST, #KEYS do
+    local name, c = ARGV[13 + (i - FIRST) * 2], loaded[KEYS[i]]
+    local more = demanded(c.p.unit, d, reached) - demanded(c.p.unit, d, held)
+    local all, from_lease, total = by_name[name] or {}, 0, more
+    for _, hold in ipairs(all) do total = total + hold[4] end
+    if more > 0 then
+      local ticket
+      ticket, from_lease = take_of(c, more)
+      local last = all[#all]
+      if last and last[2] == c.inc and last[3] == ticket then
+        -- One open taking is enough of the same window.
+        meter_of(c).close(c, hold_of(ticket, 0), 0, true)
+        last[4] = last[4] + more
+      else
+        c.op = c.op + 1
+        record.holds[#record.holds + 1] = { name, c.inc, ticket, more, 0 }
+      end
+    end
+    local settled, reserved, whole, ends = view(c)
+    views[#views + 1] = { settled, reserved, whole, ends, from_lease, total }
+  end
+  record.held = reached
+  keep_time()
+  for i = FIRST, #KEYS do store(KEYS[i], ARGV[13 + (i - FIRST) * 2]) end
+  call('HSET', KEYS[2], ARGV[5], pack(record))
+  return { 1, now, reached, views }
 end
 
 local function reached_alerts(c, fractions)
@@ -800,6 +908,23 @@ local function reached_alerts(c, fractions)
   return found
 end
 
+-- Of the usage, windows take what was reserved in them, in order, and the last takes the rest.
+local function close_holds(c, holds, used, expire)
+  for j, hold in ipairs(holds) do
+    local share = (expire or j < #holds) and hold[4] or used
+    if not expire then share = min(share, used) end
+    used = used - share
+    local taken = hold_of(hold[3], hold[4])
+    if c.inc == hold[2] then
+      meter_of(c).close(c, taken, share, true)
+      c.op = c.op - 1
+      if hold[5] == 1 then c.nl = max(0, (c.nl or 0) - 1) end
+    elseif not (c.replaced and hold[2] < c.inc) then
+      meter_of(c).close(c, taken, share, false)
+    end
+  end
+end
+
 -- ARGV: 5 reservation, 6 `settle`, `release` or `expire`, 7 reservations whose end was answered, by spaces; then per counter
 -- of the reservation: used, alerts, name.
 function ops.close()
@@ -807,36 +932,30 @@ function ops.close()
   load_all(FIRST, #KEYS)
   local views = {}
   if packed then
-    local record = unpack_(packed)
+    local by_name = holds_by_name(unpack_(packed))
     local expire = ARGV[6] == 'expire'
     if expire and now < tonumber(call('ZSCORE', KEYS[3], ARGV[5]) or 0) then return { 0, now, {} } end
-    for i, hold in ipairs(record.holds) do
-      local c = loaded[KEYS[FIRST + i - 1]]
-      local taken = hold_of(hold[3], hold[4])
-      local used = expire and hold[4] or tonumber(ARGV[8 + (i - 1) * 3])
-      if c and c.restored then
-        c.restored = nil
-        reached_alerts(c, ARGV[9 + (i - 1) * 3])
-      end
-      if c and c.inc == hold[2] then
-        meter_of(c).close(c, taken, used, true)
-        c.op = c.op - 1
-      elseif c and not (c.replaced and hold[2] < c.inc) then
-        meter_of(c).close(c, taken, used, false)
+    for i = FIRST, #KEYS do
+      local at, c = 8 + (i - FIRST) * 3, loaded[KEYS[i]]
+      if c then
+        if c.restored then
+          c.restored = nil
+          reached_alerts(c, ARGV[at + 1])
+        end
+        close_holds(c, by_name[ARGV[at + 2]] or {}, tonumber(ARGV[at]), expire)
       end
     end
     keep_time()
-    for i in ipairs(record.holds) do
-      local c = loaded[KEYS[FIRST + i - 1]]
-      local alerts = {}
+    for i = FIRST, #KEYS do
+      local at, c = 8 + (i - FIRST) * 3, loaded[KEYS[i]]
+      local alerts, view_of = {}, {}
       if c then
-        if ARGV[6] == 'settle' then alerts = reached_alerts(c, ARGV[9 + (i - 1) * 3]) end
+        if ARGV[6] == 'settle' then alerts = reached_alerts(c, ARGV[at + 1]) end
         local settled, reserved, whole, ends = view(c)
-        views[i] = { settled, reserved, whole, ends, alerts }
-        store(KEYS[FIRST + i - 1], ARGV[10 + (i - 1) * 3])
-      else
-        views[i] = {}
+        view_of = { settled, reserved, whole, ends, alerts }
+        store(KEYS[i], ARGV[at + 2])
       end
+      views[#views + 1] = view_of
     end
     call('HDEL', KEYS[2], ARGV[5])
     call('ZREM', KEYS[3], ARGV[5])
@@ -867,25 +986,27 @@ function ops.renew()
   return { 1, now }
 end
 
--- Takes a reservation again that a lost server knew. ARGV: 5 reservation, 6 ms left; then per counter: parameters,
--- description, amount, name.
+-- Takes a reservation again that a lost server knew. ARGV: 5 reservation, 6 ms left, 7 output tokens held; then per counter:
+-- parameters, description, amount, leased, name.
 function ops.reopen()
   if call('HEXISTS', KEYS[2], ARGV[5]) == 1 then return { 0, now } end
   if call('HEXISTS', KEYS[7], 'x:' .. ARGV[5]) == 1 then return { 0, now } end
   load_all(FIRST, #KEYS)
   local due = now + tonumber(ARGV[6])
-  local record = { by = process, holds = {} }
+  local record = { by = process, held = tonumber(ARGV[7]), holds = {} }
   for i = FIRST, #KEYS do
-    local at = 7 + (i - FIRST) * 4
+    local at = 8 + (i - FIRST) * 5
     local c = counter(KEYS[i], ARGV[at], ARGV[at + 1])
     local amount = tonumber(ARGV[at + 2])
     local ticket = meter_of(c).take(c, amount)
     c.op = c.op + 1
     c.due = max(c.due or 0, due)
-    record.holds[#record.holds + 1] = { ARGV[at + 3], c.inc, ticket, amount }
+    local is_leased = tonumber(ARGV[at + 3])
+    if is_leased == 1 then c.nl = (c.nl or 0) + 1 end
+    record.holds[#record.holds + 1] = { ARGV[at + 4], c.inc, ticket, amount, is_leased }
   end
   keep_time()
-  for i = FIRST, #KEYS do store(KEYS[i], ARGV[7 + (i - FIRST) * 4 + 3]) end
+  for i = FIRST, #KEYS do store(KEYS[i], ARGV[8 + (i - FIRST) * 5 + 4]) end
   call('HSET', KEYS[2], ARGV[5], pack(record))
   call('ZADD', KEYS[3], due, ARGV[5])
   return { 1, now }
@@ -1030,7 +1151,7 @@ function ops.due()
     local packed = call('HGET', KEYS[2], id)
     if packed then
       local one = { id }
-      for _, hold in ipairs(unpack_(packed).holds) do one[#one + 1] = hold[1] end
+      for name in pairs(holds_by_name(unpack_(packed))) do one[#one + 1] = name end
       found[#found + 1] = one
     else
       call('ZREM', KEYS[3], id)

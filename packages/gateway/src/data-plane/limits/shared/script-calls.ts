@@ -1,4 +1,10 @@
-import type { LimitAlgorithm, LimitCharge, LimitPlan, LimitUnit } from '../../../contracts/limit.ts'
+import type {
+  Demand,
+  LimitAlgorithm,
+  LimitCharge,
+  LimitPlan,
+  LimitUnit,
+} from '../../../contracts/limit.ts'
 import type { ScriptValue } from '../../../contracts/script-server.ts'
 import { bucketParts } from '../bucket.ts'
 import { longestMs } from '../calendar.ts'
@@ -86,6 +92,13 @@ export function perCounter(
     args.push(charge.counterKey)
   }
   return args
+}
+
+/** What a request may use: input, output, fixed pico-dollars (empty: unpriced), pico-dollars per output token. */
+export function demandArguments(demand: Demand, outputTokens: number): readonly string[] {
+  const { inputTokens, fixedCostPicoUsd, outputPicoUsd } = demand
+  const fixed = fixedCostPicoUsd === null ? '' : String(fixedCostPicoUsd)
+  return [String(inputTokens), String(outputTokens), fixed, String(outputPicoUsd)]
 }
 
 export function keysOf(charges: readonly LimitCharge[]): string[] {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, vi } from 'vitest'
 import { gateContract } from '../../../testing/gate-contract.ts'
+import { leaseContract } from '../../../testing/lease-contract.ts'
 import { hasRedis, type RedisProcess, startRedis } from '../../../testing/redis-process.ts'
 import { sharedGates } from '../../../testing/shared-gates.ts'
 
@@ -21,4 +22,5 @@ describe.skipIf(!hasRedis())('with a real Redis', () => {
   })
 
   gateContract('shared gate', (options) => gates.make(options))
+  leaseContract('shared gate', (options) => gates.make(options), 40)
 })

@@ -8,26 +8,24 @@ import type {
   Gate,
   LimitCharge,
   LimitState,
-  Refusal,
   Reservation,
   ReserveResult,
 } from '../../../contracts/limit.ts'
-import {
-  type ScriptConnection,
-  type ScriptValue,
-  ServerAway,
-} from '../../../contracts/script-server.ts'
+import { type ScriptConnection, ServerAway } from '../../../contracts/script-server.ts'
 import { actualAmount, demandedAmount } from '../amounts.ts'
+import { isLeased } from '../lease.ts'
 import { checkDemand, isAmount } from '../memory-gate.ts'
 import { Attachment } from './attachment.ts'
 import { changeCounters, listCounters } from './administration.ts'
 import { Closings } from './closings.ts'
+import { Extensions } from './extensions.ts'
 import type { SharedGateOptions, SharedGateParts } from './gate-parts.ts'
 import { Housekeeping } from './housekeeping.ts'
 import { KnownStates } from './known-states.ts'
 import { OutageGate, OutageReservation } from './outage-gate.ts'
 import { Reports } from './reports.ts'
-import { Answer, keysOf, listOf, numberOf, perCounter, ScriptKeys } from './script-calls.ts'
+import { askReserve, refusalFrom, unique } from './reserve-call.ts'
+import { Answer, listOf, numberOf, ScriptKeys } from './script-calls.ts'
 import { SeenCounters } from './seen-counters.ts'
 import { ServerTime } from './server-time.ts'
 import { SharedReservation } from './shared-reservation.ts'
@@ -49,6 +47,7 @@ export class SharedGate implements Gate {
   readonly #closings: Closings
   readonly #reports: Reports
   readonly #housekeeping: Housekeeping
+  readonly #extensions: Extensions
   #live: ScriptConnection | null = null
   #outage: OutageGate | null = null
   /** Gates of past outages that still have open reservations. */
@@ -86,6 +85,7 @@ export class SharedGate implements Gate {
     this.#closings = new Closings(parts)
     this.#reports = new Reports(parts)
     this.#housekeeping = new Housekeeping(parts)
+    this.#extensions = new Extensions(parts)
   }
 
   /** Connects, and goes on doing so. Until then every limit follows its `on_backend_failure`. */
@@ -150,9 +150,14 @@ export class SharedGate implements Gate {
     return this.#live !== null
   }
 
-  /** Nothing is leased here: all that was granted is held from the start. */
-  extend({ outputTokens }: Reservation): number {
-    return outputTokens
+  /** While the server is away no more can be had. */
+  extend(reservation: Reservation, outputTokens: number): number | Promise<number> {
+    if (reservation instanceof OutageReservation) return reservation.outputTokens
+    const own = this.#asShared(reservation)
+    const connection = this.#live
+    const isHeld = !own.open || own.heldTokens >= own.outputTokens
+    if (isHeld || connection === null) return own.heldTokens
+    return this.#extensions.extend(connection, own, outputTokens)
   }
 
   settle(reservation: Reservation, actual: Actual): void {
@@ -165,7 +170,8 @@ export class SharedGate implements Gate {
     })
     for (const { charge } of own.holds) {
       if (charge.limit.reserve !== 'expected' || !isAmount(actual.outputTokens)) continue
-      this.#parts.seen.of(charge).outputs.of(own.model).add(actual.outputTokens)
+      const { outputs } = this.#parts.seen.of(charge)
+      outputs.of(own.demand.model ?? '').add(actual.outputTokens)
     }
     this.#closings.add(this.#live, { name: own.name, kind: 'settle', holds: own.holds, used })
   }
@@ -239,25 +245,26 @@ export class SharedGate implements Gate {
     charges: readonly LimitCharge[],
     demand: Demand,
   ): Promise<ReserveResult> {
+    const parts = this.#parts
     this.#lastId += 1
     const id = this.#lastId
-    const name = `${this.#parts.process}:${id}`
+    const name = `${parts.process}:${id}`
     for (let tries = 0; ; tries++) {
       const patient = tries < LEASE_TRIES && this.#patient < MOST_PATIENT
       let answer: Answer
       try {
-        answer = await this.#askReserve(connection, { name, patient }, charges, demand)
+        answer = await askReserve(parts, connection, { name, patient, charges, demand })
       } catch (thrown) {
         if (!(thrown instanceof ServerAway)) throw thrown
         // Whether it was reserved is unknown: it is given back when the server is there again.
-        const holds = unique(charges).map((charge) => ({ charge, amount: 0 }))
+        const holds = unique(charges).map((charge) => ({ charge, amount: 0, leased: false }))
         const used = holds.map(() => 0)
         this.#closings.add(this.#live, { name, kind: 'release', holds, used })
         return this.reserve(charges, demand)
       }
       switch (answer.code) {
         case 0:
-          return { ok: false, refusal: this.#refusal(answer.list(2), charges) }
+          return { ok: false, refusal: refusalFrom(answer.list(2), charges, parts.time) }
         case 1:
           return { ok: true, reservation: this.#keep({ id, name }, answer, charges, demand) }
         case 2:
@@ -272,49 +279,13 @@ export class SharedGate implements Gate {
     }
   }
 
-  #askReserve(
-    connection: ScriptConnection,
-    { name, patient }: { readonly name: string; readonly patient: boolean },
-    charges: readonly LimitCharge[],
-    demand: Demand,
-  ): Promise<Answer> {
-    const parts = this.#parts
-    const model = demand.model ?? ''
-    const nowMs = parts.time.nowMs()
-    const args = [
-      name,
-      String(parts.options.lifetimeMs()),
-      patient ? '1' : '0',
-      String(demand.inputTokens),
-      String(demand.outputTokens),
-      demand.fixedCostPicoUsd === null ? '' : String(demand.fixedCostPicoUsd),
-      String(demand.outputPicoUsd),
-      demand.mayShrink === false ? '0' : '1',
-      ...perCounter(charges, (charge) => {
-        const { limit } = charge
-        const seen = parts.seen.of(charge)
-        seen.touchedAtMs = parts.options.clock.monotonicMs()
-        const expected =
-          limit.reserve === 'expected' ? seen.outputs.of(model).expectedOf(demand.outputTokens) : -1
-        return [
-          limit.mode === 'enforce' ? 1 : 0,
-          limit.whenShort === 'shrink' ? 1 : 0,
-          limit.minOutputTokens,
-          expected,
-          seen.mustExist(nowMs) ? 1 : 0,
-        ]
-      }),
-    ]
-    return parts.call(connection, 'reserve', keysOf(charges), args)
-  }
-
   #keep(
     { id, name }: { readonly id: number; readonly name: string },
     answer: Answer,
     charges: readonly LimitCharge[],
     demand: Demand,
   ): SharedReservation {
-    const { seen, dirty, open, options } = this.#parts
+    const { seen, dirty, open, options, time } = this.#parts
     const views = answer.list(3).map(listOf)
     const holds = unique(charges).map((charge, index) => {
       const view = views[index] ?? []
@@ -323,33 +294,15 @@ export class SharedGate implements Gate {
       counter.lease = Math.max(0, counter.lease - numberOf(view[4]))
       counter.durable = numberOf(view[6]) === 1
       if (counter.durable) dirty.add(charge.counterKey)
-      return { charge, amount: numberOf(view[5]) }
+      return { charge, amount: numberOf(view[5]), leased: isLeased(charge.limit, demand) }
     })
     const outputTokens = answer.number(2)
     const shrunk = outputTokens < demand.outputTokens
-    const excused = answer.list(4).map((one) => this.#refusal(listOf(one), charges))
-    const grant = { id, name, outputTokens, shrunk, excused, model: demand.model ?? '' }
+    const excused = answer.list(4).map((one) => refusalFrom(listOf(one), charges, time))
+    const grant = { id, name, outputTokens, heldTokens: answer.number(5), shrunk, excused, demand }
     const reservation = new SharedReservation(grant, holds, options.clock.monotonicMs())
     open.set(name, reservation)
     return reservation
-  }
-
-  #refusal(told: readonly ScriptValue[], charges: readonly LimitCharge[]): Refusal {
-    const [index, used, reserved, amount, endsAtMs, waitMs, never] = told.map(numberOf)
-    const charge = charges[index ?? 0]
-    if (charge === undefined) throw new TypeError('The script refused for no limit.')
-    const { limit, value } = charge
-    return {
-      limit,
-      value,
-      used: used ?? 0,
-      reserved: reserved ?? 0,
-      amount: amount ?? 0,
-      resetsAtMs:
-        endsAtMs === undefined || endsAtMs < 0 ? null : this.#parts.time.toWallMs(endsAtMs),
-      retryAfterMs: waitMs === undefined || waitMs < 0 ? null : waitMs,
-      neverFits: never === 1,
-    }
   }
 
   async #waitForLeases(): Promise<void> {
@@ -438,14 +391,4 @@ export class SharedGate implements Gate {
     this.#problem = reason
     this.#parts.options.onState(reason)
   }
-}
-
-/** A counter that is named twice is charged once. */
-function unique(charges: readonly LimitCharge[]): readonly LimitCharge[] {
-  const keys = new Set<string>()
-  return charges.filter(({ counterKey }) => {
-    const first = !keys.has(counterKey)
-    keys.add(counterKey)
-    return first
-  })
 }

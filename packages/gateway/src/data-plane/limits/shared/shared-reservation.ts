@@ -1,7 +1,18 @@
-import type { LimitCharge, Refusal, Reservation } from '../../../contracts/limit.ts'
+import type { Demand, LimitCharge, Refusal, Reservation } from '../../../contracts/limit.ts'
 
 /** What a reservation holds of one counter. */
-export type SharedHold = { readonly charge: LimitCharge; readonly amount: number }
+export type SharedHold = {
+  readonly charge: LimitCharge
+  /** All that is held; of a lease, so far. */
+  amount: number
+  /** Holds less of the output than the request may write, and is extended. */
+  readonly leased: boolean
+}
+
+type Grant = Pick<
+  SharedReservation,
+  'id' | 'name' | 'outputTokens' | 'heldTokens' | 'shrunk' | 'excused' | 'demand'
+>
 
 /** A reservation that the server knows by `name`. */
 export class SharedReservation implements Reservation {
@@ -11,22 +22,20 @@ export class SharedReservation implements Reservation {
   readonly shrunk: boolean
   readonly excused: readonly Refusal[]
   readonly holds: readonly SharedHold[]
-  readonly model: string
+  readonly demand: Demand
+  heldTokens: number
   /** Monotonic; when the server was last told that somebody works on it. */
   renewedAtMs: number
   #open = true
 
-  constructor(
-    grant: Pick<SharedReservation, 'id' | 'name' | 'outputTokens' | 'shrunk' | 'excused' | 'model'>,
-    holds: readonly SharedHold[],
-    nowMs: number,
-  ) {
+  constructor(grant: Grant, holds: readonly SharedHold[], nowMs: number) {
     this.id = grant.id
     this.name = grant.name
     this.outputTokens = grant.outputTokens
     this.shrunk = grant.shrunk
     this.excused = grant.excused
-    this.model = grant.model
+    this.demand = grant.demand
+    this.heldTokens = grant.heldTokens
     this.holds = holds
     this.renewedAtMs = nowMs
   }
