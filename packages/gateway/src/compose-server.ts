@@ -12,6 +12,7 @@ import type { Control } from './control-plane/control.ts'
 import { inOrder } from './control-plane/in-turn.ts'
 import { createListener } from './data-plane/http/listener.ts'
 import type { DataPlane } from './data-plane/pipeline/data-plane.ts'
+import { Rotations } from './data-plane/routing/rotations.ts'
 import { discoverModels, probeProvider } from './data-plane/upstream/probe-provider.ts'
 import { UpstreamPools } from './data-plane/upstream/pools.ts'
 import { Watchdog } from './data-plane/upstream/watchdog.ts'
@@ -182,6 +183,9 @@ function composeDataPlane(
     recorder,
     openCalls: given.openCalls,
     tokenCounter: given.tokenCounter,
+    targets: null,
+    bandit: null,
+    rotations: new Rotations(),
     pools: new UpstreamPools(),
     watchdog: new Watchdog(),
     clock: SYSTEM_CLOCK,

@@ -11,6 +11,7 @@ import type {
 import { limitsBackendSchema } from './limits-backend.ts'
 import { policySchema } from './policy-schema.ts'
 import { modelSchema, providerSchema } from './provider-schema.ts'
+import { aliasSchema, routingConfigSchema } from './routing-schema.ts'
 import {
   cidrText,
   durationText,
@@ -71,7 +72,9 @@ export function configSchema(sources: SecretSources): z.ZodType<ParsedConfig> {
       durability: z.enum(['normal', 'full']).default('normal'),
     }),
     providers: z.record(entryName, providerSchema(secret)).default({}),
-    models: z.record(modelName, modelSchema).default({}),
+    models: z.record(modelName, modelSchema(secret)).default({}),
+    aliases: z.record(modelName, aliasSchema).default({}),
+    routing: routingConfigSchema,
     policy: policySchema.default({}),
     policies: z.record(entryName, policySchema).default({}),
     teams: z.record(printableText, teamSchema).default({}),
@@ -82,8 +85,6 @@ export function configSchema(sources: SecretSources): z.ZodType<ParsedConfig> {
       ports: z.array(z.int().min(1).max(65_535)).default([80, 443]),
     }),
     virtual_keys: z.array(virtualKeySchema).default([]).superRefine(checkKeyNames),
-    routing: unavailable(looseObject),
-    aliases: unavailable(looseObject),
     cache: unavailable(looseObject),
     compression: unavailable(looseObject),
     memory: unavailable(looseObject),

@@ -1,4 +1,5 @@
 import type { FailureClass } from '../contracts/provider.ts'
+import type { Capability, ModeWeights, Strategy } from '../contracts/routing.ts'
 import type { LimitsBackend } from './limits-backend.ts'
 import type { PolicyConfig, TimeoutsConfig } from './policy-config.ts'
 import type { Secret } from './secret.ts'
@@ -35,6 +36,8 @@ export type GatewayConfig = {
   }
   readonly providers: Readonly<Record<string, ProviderConfig>>
   readonly models: Readonly<Record<string, ModelConfig>>
+  readonly aliases: Readonly<Record<string, AliasConfig>>
+  readonly routing: RoutingConfig
   readonly policy: PolicyConfig
   readonly policies: Readonly<Record<string, PolicyConfig>>
   readonly teams: Readonly<Record<string, TeamConfig>>
@@ -138,18 +141,45 @@ export type ModelFacts = {
   readonly context?: number
   readonly max_output?: number
   readonly tokenizer?: 'o200k_base' | 'cl100k_base'
+  /** What it can do, and what it cannot; what is not named is not known. */
+  readonly capabilities?: CapabilitiesConfig
 }
+
+export type CapabilitiesConfig = Readonly<Partial<Record<Capability, boolean>>>
 
 export type TargetConfig = ModelFacts & {
   readonly provider: string
   /** Absent: the public name. */
   readonly model?: string
   readonly weight?: number
+  /** Absent: `provider/model`. */
+  readonly id?: string
+  readonly enabled?: boolean
+  /** Absent: the provider's. */
+  readonly credential?: Secret
 }
 
 export type ModelConfig = ModelFacts & {
   readonly targets: readonly TargetConfig[]
-  readonly strategy: 'priority' | 'weighted' | 'round_robin'
+  /** Absent: that of `routing`. */
+  readonly strategy?: Strategy
+}
+
+/** A name for weighted variants. Also as the admin API stores it. */
+export type AliasConfig = {
+  readonly variants: readonly { readonly model: string; readonly weight: number }[]
+  readonly sticky: 'request' | 'key' | 'session' | 'round_robin'
+  readonly enabled: boolean
+}
+
+export type RoutingConfig = {
+  /** Of models that name none, and of `*`. Absent: `priority`, and for `*` `score`. */
+  readonly strategy?: Strategy
+  /** Of the strategy `score`. */
+  readonly default_mode: string
+  readonly modes: Readonly<Record<string, ModeWeights>>
+  /** What `*` and `auto` stand for. Absent: all models of the configuration. */
+  readonly wildcard?: readonly string[]
 }
 
 export type TeamConfig = { readonly policy: PolicyConfig }

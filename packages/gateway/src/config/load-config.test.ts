@@ -121,6 +121,8 @@ describe('loadConfig', () => {
       ledger: { enabled: true, retention: '90d', durability: 'normal' },
       providers: {},
       models: {},
+      aliases: {},
+      routing: { default_mode: 'normal', modes: {} },
       policy: {},
       policies: {},
       teams: {},
@@ -200,10 +202,10 @@ describe('loadConfig', () => {
     ['models:\n  m: {}', 'models.m.targets', 2, 'is required'],
     ['models:\n  m:\n    targets: []', 'models.m.targets', 3, 'must have at least 1 entries'],
     [
-      'models:\n  gpt-4.1:\n    targets: [{ provider: a }]\n    strategy: score',
+      'models:\n  gpt-4.1:\n    targets: [{ provider: a }]\n    strategy: best',
       'models["gpt-4.1"].strategy',
       4,
-      'not available in this version',
+      'unknown value "best"',
     ],
     [
       'models:\n  m:\n    targets:\n      - provider: a\n      - { provider: a, weigth: 1 }',
@@ -286,7 +288,19 @@ describe('loadConfig', () => {
     ['policy: { timeout: 5, routing: { timeout: 6 } }', 'policy.routing.timeout', 1, 'the same as'],
     ['policy: { retry: { max_retries: 11 } }', 'policy.retry.max_retries', 1, 'at most 10'],
     ['policy: { retry: { retry_on: [200] } }', 'policy.retry.retry_on[0]', 1, 'at least 400'],
-    ['policy: { routing: { mode: fast } }', 'policy.routing.mode', 1, 'not available in this'],
+    ['policy: { routing: { min_weight: -1 } }', 'policy.routing.min_weight', 1, 'at least 0'],
+    [
+      'policy: { routing: { max_cost: 1, max_budget_usd: 2 } }',
+      'policy.routing.max_budget_usd',
+      1,
+      'the same as',
+    ],
+    [
+      'policy: { routing: { strategy: best } }',
+      'policy.routing.strategy',
+      1,
+      'unknown value "best"',
+    ],
     ['policy: { routing: { hedge: true } }', 'policy.routing.hedge', 1, 'not available in this'],
     ['policy: { memory: { enabled: true } }', 'policy.memory', 1, 'not available in this version'],
     ['credentials: { allowed: [none] }', 'credentials.allowed[0]', 1, 'must be a secret'],
@@ -308,8 +322,29 @@ describe('loadConfig', () => {
     ['policy: { models: { alow: x } }', 'policy.models.alow', 1, 'Did you mean "allow"?'],
     ['policy: { overridable: [prompts] }', 'policy.overridable[0]', 1, 'cannot be overridable'],
     ['policy: { endpoints: [chats] }', 'policy.endpoints[0]', 1, 'unknown value "chats"'],
-    ['aliases: { a: b }', 'aliases', 1, 'not available in this version'],
-    ['routing: { thompson: { half_life: 24h } }', 'routing', 1, 'not available in this version'],
+    ['aliases: { a: b }', 'aliases.a', 1, 'expected an object'],
+    ['aliases: { a: { variants: [] } }', 'aliases.a.variants', 1, 'at least 1 entries'],
+    [
+      'aliases: { a: { variants: [{ model: m, weight: 0 }] } }',
+      'aliases.a.variants[0].weight',
+      1,
+      'more than 0',
+    ],
+    [
+      'aliases: { a: { variants: [{ model: m }, { model: m }] } }',
+      'aliases.a.variants[1].model',
+      1,
+      'another variant is "m"',
+    ],
+    ['routing: { modes: { mine: { cost: 2 } } }', 'routing.modes.mine.cost', 1, 'at most 1'],
+    ['routing: { modes: { mine: {} } }', 'routing.modes.mine', 1, 'must weigh something'],
+    ['routing: { strategy: best }', 'routing.strategy', 1, 'unknown value "best"'],
+    [
+      'routing: { thompson: { half_life: 24h } }',
+      'routing.thompson',
+      1,
+      'not available in this version',
+    ],
     [
       'virtual_keys:\n  - { name: a, hash: tkn_x }',
       'virtual_keys[0].hash',
@@ -523,7 +558,7 @@ describe('half-written files', () => {
       const text = WHOLE.slice(0, Math.floor((i / 1_000) * WHOLE.length))
       const problems = problemsOf(() => {
         const { config } = load(text, {}, 'prefix.yaml')
-        expect(Object.keys(config)).toHaveLength(16)
+        expect(Object.keys(config)).toHaveLength(18)
         for (const name of Object.keys(config.providers)) expect(text).toContain(name)
         expect(config.policy.limits?.every((limit) => limit.unit !== undefined) ?? true).toBe(true)
         loaded++

@@ -1,4 +1,5 @@
 import type { LimitUnit } from '../contracts/limit.ts'
+import type { Strategy } from '../contracts/routing.ts'
 import type { Prompt } from '../contracts/protocol.ts'
 
 /** One pattern or several: exact, glob (`*`, `?`) or `re:` (RE2, anchored). */
@@ -122,6 +123,24 @@ export type ProviderEntryConfig = PolicyFields & {
   readonly model_regex?: string
 }
 
+/** How targets are chosen and asked. */
+export type PolicyRoutingConfig = {
+  readonly fallbacks?: readonly string[]
+  readonly retry?: RetryConfig
+  readonly timeout?: UpstreamFields['timeout']
+  readonly mode?: string
+  readonly strategy?: Strategy
+  readonly min_weight?: number
+  /** A duration. */
+  readonly max_latency?: string
+  /** TokenHub's spelling of `max_latency`. */
+  readonly max_latency_ms?: number
+  /** US dollars. */
+  readonly max_cost?: number
+  /** TokenHub's spelling of `max_cost`. */
+  readonly max_budget_usd?: number
+}
+
 /** A policy as written, validated. The same object stands in `policy`, `policies.X`, `teams.X.policy` and on a key. */
 export type PolicyConfig = PolicyFields & {
   readonly model?: string
@@ -132,11 +151,7 @@ export type PolicyConfig = PolicyFields & {
   readonly ip_allow?: readonly string[]
   readonly trust_scope_headers?: boolean
   readonly retry?: RetryConfig
-  readonly routing?: {
-    readonly fallbacks?: readonly string[]
-    readonly retry?: RetryConfig
-    readonly timeout?: UpstreamFields['timeout']
-  }
+  readonly routing?: PolicyRoutingConfig
   /** A key that is this long overdue for rotation is refused; absent: never. */
   readonly disable_overdue_after?: string
   /** Fields that later policies may loosen. */

@@ -35,6 +35,9 @@ const OVERRIDABLE_FIELDS = [
   'trust_scope_headers',
   'timeout',
   'disable_overdue_after',
+  'routing.max_cost',
+  'routing.max_latency',
+  'routing.min_weight',
 ] as const
 
 const positiveUsd = usdAmount.refine((usd) => usd > 0, { error: 'must be more than 0' })

@@ -1,12 +1,15 @@
 import * as z from 'zod'
+import { CAPABILITIES, type Capability } from '../contracts/routing.ts'
 import type {
   AuthConfig,
+  CapabilitiesConfig,
   ModelConfig,
   ModelFacts,
   PriceConfig,
   ProviderConfig,
   TargetConfig,
 } from './gateway-config.ts'
+import { strategyName } from './routing-schema.ts'
 import {
   baseUrl,
   durationText,
@@ -137,31 +140,47 @@ const priceSchema: z.ZodType<PriceConfig> = strict({
   tiers: z.exactOptional(z.array(strict({ ...rates, above_input_tokens: positiveInteger }))),
 }).describe('US dollars per million tokens.')
 
+/** A list names all that it can do; a map says it of each, and of the rest nothing is known. */
+const capabilitiesSchema: z.ZodType<CapabilitiesConfig> = z.union([
+  z.array(z.enum(CAPABILITIES)).transform(allOrNothing),
+  strict(Object.fromEntries(CAPABILITIES.map((name) => [name, z.exactOptional(z.boolean())]))),
+])
+
+function allOrNothing(able: readonly Capability[]): CapabilitiesConfig {
+  return Object.fromEntries(CAPABILITIES.map((name) => [name, able.includes(name)]))
+}
+
 const modelFacts = {
   price: z.exactOptional(priceSchema),
   context: z.exactOptional(positiveInteger),
   max_output: z.exactOptional(positiveInteger),
   tokenizer: z.exactOptional(z.enum(['o200k_base', 'cl100k_base'])),
+  capabilities: z.exactOptional(capabilitiesSchema),
 } satisfies Record<keyof ModelFacts, z.ZodType>
 
-const targetSchema: z.ZodType<TargetConfig> = strict({
-  ...modelFacts,
-  provider: entryName,
-  model: z.exactOptional(modelName),
-  weight: z.exactOptional(z.number().min(0).max(1_000_000)),
-})
+const targetId = checkedText((id) =>
+  /^[A-Za-z0-9][A-Za-z0-9_.:@/-]{0,127}$/.test(id)
+    ? null
+    : `"${id}" is no target id: letters, digits, "_", ".", ":", "@", "/" and "-", at most 128`,
+)
 
-const STRATEGIES = ['priority', 'weighted', 'round_robin'] as const
-const LATER_STRATEGIES = ['least_busy', 'latency', 'score', 'thompson'] as const
-const strategy = z.enum([...STRATEGIES, ...LATER_STRATEGIES]).transform((name, ctx) => {
-  const served = STRATEGIES.find((known) => known === name)
-  if (served !== undefined) return served
-  ctx.addIssue({ code: 'custom', message: NOT_AVAILABLE })
-  return z.NEVER
-})
+function targetSchema(secret: z.ZodType<Secret>): z.ZodType<TargetConfig> {
+  return strict({
+    ...modelFacts,
+    provider: entryName,
+    model: z.exactOptional(modelName),
+    weight: z.exactOptional(z.number().min(0).max(1_000_000)),
+    id: z.exactOptional(targetId),
+    enabled: z.exactOptional(z.boolean()),
+    credential: z.exactOptional(secret),
+  })
+}
 
-export const modelSchema: z.ZodType<ModelConfig> = strict({
-  ...modelFacts,
-  targets: z.array(targetSchema).min(1),
-  strategy: strategy.default('priority'),
-})
+/** `secret` is the schema of a reference, which resolves it. */
+export function modelSchema(secret: z.ZodType<Secret>): z.ZodType<ModelConfig> {
+  return strict({
+    ...modelFacts,
+    targets: z.array(targetSchema(secret)).min(1),
+    strategy: z.exactOptional(strategyName),
+  })
+}

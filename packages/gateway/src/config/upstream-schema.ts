@@ -1,6 +1,20 @@
 import * as z from 'zod'
-import type { PromptConfig, RetryConfig, UpstreamFields } from './policy-config.ts'
-import { baseUrl, durationText, looseObject, modelName, timeoutsObject } from './schema-parts.ts'
+import type {
+  PolicyRoutingConfig,
+  PromptConfig,
+  RetryConfig,
+  UpstreamFields,
+} from './policy-config.ts'
+import { strategyName } from './routing-schema.ts'
+import {
+  baseUrl,
+  durationText,
+  entryName,
+  looseObject,
+  modelName,
+  timeoutsObject,
+  usdAmount,
+} from './schema-parts.ts'
 import { NO_SECRET, secretReferenceProblem } from './secret.ts'
 import { checkedText, NOT_AVAILABLE, strict, unavailable } from './validate.ts'
 
@@ -55,26 +69,30 @@ export const retrySchema: z.ZodType<RetryConfig> = strict({
   retry_on: z.exactOptional(z.array(z.int().min(400).max(599)).min(1)),
 })
 
-type Routing = {
-  readonly fallbacks?: readonly string[]
-  readonly retry?: RetryConfig
-  readonly timeout?: UpstreamFields['timeout']
-}
-
-export const routingSchema: z.ZodType<Routing> = strict({
+export const routingSchema: z.ZodType<PolicyRoutingConfig> = strict({
   fallbacks: z.exactOptional(z.array(modelName).max(MAX_FALLBACKS)),
   retry: z.exactOptional(retrySchema),
   timeout: z.exactOptional(timeout),
-  mode: unavailable(z.string()),
-  strategy: unavailable(z.string()),
+  mode: z.exactOptional(entryName),
+  strategy: z.exactOptional(strategyName),
   hedge: unavailable(z.union([z.boolean(), looseObject])),
-  min_weight: unavailable(z.number()),
-  max_latency_ms: unavailable(z.number()),
-  max_budget_usd: unavailable(z.number()),
+  min_weight: z.exactOptional(z.number().min(0).max(1_000_000)),
+  max_latency: z.exactOptional(durationText),
+  max_latency_ms: z.exactOptional(
+    z
+      .int()
+      .min(1)
+      .max(MAX_TIMEOUT_SECONDS * 1000),
+  ),
+  max_cost: z.exactOptional(usdAmount),
+  max_budget_usd: z.exactOptional(usdAmount),
   directives: unavailable(z.union([z.boolean(), looseObject])),
 })
 
-type Twofold = UpstreamFields & { readonly retry?: RetryConfig; readonly routing?: Routing }
+type Twofold = UpstreamFields & {
+  readonly retry?: RetryConfig
+  readonly routing?: PolicyRoutingConfig
+}
 
 /** One thing in two places of one policy: whichever would count, somebody would expect the other. */
 export function refuseTwice(
@@ -93,6 +111,8 @@ export function refuseTwice(
       ['routing', 'fallbacks'],
       'routing.retry.fallbacks',
     ],
+    [routing?.max_latency, routing?.max_latency_ms, ['routing', 'max_latency_ms'], 'max_latency'],
+    [routing?.max_cost, routing?.max_budget_usd, ['routing', 'max_budget_usd'], 'max_cost'],
   ]
   for (const [one, other, path, name] of pairs) {
     if (one === undefined || other === undefined) continue

@@ -139,7 +139,10 @@ function messageOf(issue: z.core.$ZodRawIssue): string | undefined {
     return `expected ${typeName(issue.expected)}, got ${nameOfType(issue.input)}`
   }
   if (issue.code === 'invalid_value') return enumMessage(issue.values.map(String), issue.input)
-  if (issue.code === 'too_small') return sizeMessage(issue.origin, 'at least', issue.minimum)
+  if (issue.code === 'too_small') {
+    const bound = issue.inclusive === false ? 'more than' : 'at least'
+    return sizeMessage(issue.origin, bound, issue.minimum)
+  }
   if (issue.code === 'too_big') return sizeMessage(issue.origin, 'at most', issue.maximum)
   return undefined
 }

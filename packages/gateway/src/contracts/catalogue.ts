@@ -1,4 +1,5 @@
 import type { Price } from './price.ts'
+import type { Capability } from './routing.ts'
 import type { TokenizerId } from './tokenizer.ts'
 
 /** What the shipped catalogue knows of a model at a provider. */
@@ -8,6 +9,8 @@ export type CatalogueModel = {
   readonly maxOutputTokens: number | null
   /** The model's exact tokenizer, when it is public and bundled. */
   readonly tokenizer: TokenizerId | null
+  /** What it can do, and what it cannot; what is not named is not known. Absent: nothing is. */
+  readonly capabilities?: Readonly<Partial<Record<Capability, boolean>>>
 }
 
 /** Exact id, then without a dated suffix; never a random prefix. Null: unknown, so unpriced. */

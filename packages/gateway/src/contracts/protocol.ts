@@ -3,6 +3,7 @@ import type { Dialect } from './dialect.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { ByteEdit, Envelope } from './envelope.ts'
 import type { LimitState } from './limit.ts'
+import type { Needs } from './routing.ts'
 import type { Usage } from './usage.ts'
 
 /** The texts of a request that are input, and what the rest of it may cost at most. */
@@ -117,6 +118,11 @@ export type ProtocolEndpoint = {
   readonly alsoTakes?: AlsoTakes
   /** An upper bound of the input tokens from the size alone; null when the request may hold media. Hot. */
   boundInput(body: Buffer): number | null
+  /**
+   * What the request needs of a model, besides a stream. Absent: nothing that is known. Asked only where a target is known
+   * to lack something.
+   */
+  readonly readNeeds?: (body: Buffer, envelope: Envelope) => Omit<Needs, 'streaming'>
   /** Every text of the request that the model will read. */
   readInput(envelope: Envelope): InputParts
   /** Null when the model's name is not in the body. */

@@ -1,6 +1,6 @@
 import type { CounterView, Demand, LimitPlan } from '../contracts/limit.ts'
 import { demandedAmount, outputThatFits } from '../data-plane/limits/amounts.ts'
-import { termsFor } from '../data-plane/stages/resolve-route.ts'
+import { termsFor } from '../data-plane/routing/terms-for.ts'
 import { demandOf } from '../data-plane/usage/cost.ts'
 import { compileKey } from '../plan/compile-key.ts'
 import { limitFor } from '../plan/compile-limit.ts'

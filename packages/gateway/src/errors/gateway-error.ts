@@ -8,6 +8,8 @@ export const CODES = {
   protocol_not_served: { status: 400, kind: 'invalid_request', tryNext: false },
   not_translatable: { status: 400, kind: 'invalid_request', tryNext: true },
   request_exceeds_limit: { status: 400, kind: 'invalid_request', tryNext: false },
+  context_length_exceeded: { status: 400, kind: 'invalid_request', tryNext: false },
+  no_target_fits: { status: 400, kind: 'invalid_request', tryNext: false },
   malformed_http: { status: 400, kind: 'invalid_request', tryNext: false },
   invalid_api_key: { status: 401, kind: 'authentication', tryNext: false },
   model_not_allowed: { status: 403, kind: 'permission', tryNext: false },
@@ -22,6 +24,7 @@ export const CODES = {
   unsupported_media_type: { status: 415, kind: 'invalid_request', tryNext: false },
   expectation_failed: { status: 417, kind: 'invalid_request', tryNext: false },
   rate_limit_exceeded: { status: 429, kind: 'rate_limit', tryNext: false },
+  targets_set_aside: { status: 429, kind: 'rate_limit', tryNext: false },
   budget_exceeded: { status: 429, kind: 'quota', tryNext: false },
   headers_too_large: { status: 431, kind: 'invalid_request', tryNext: false },
   cancelled: { status: 499, kind: 'invalid_request', tryNext: false },
@@ -35,6 +38,7 @@ export const CODES = {
   upstream_truncated: { status: 502, kind: 'upstream', tryNext: true },
   upstream_overloaded: { status: 503, kind: 'overloaded', tryNext: true },
   credential_missing: { status: 503, kind: 'upstream', tryNext: true },
+  no_target_available: { status: 503, kind: 'overloaded', tryNext: false },
   limits_unavailable: { status: 503, kind: 'overloaded', tryNext: false },
   ledger_unavailable: { status: 503, kind: 'overloaded', tryNext: false },
   upstream_timeout: { status: 504, kind: 'timeout', tryNext: true },
@@ -50,6 +54,8 @@ export type ErrorDetails = {
   readonly param?: string
   /** Placed as `error.limit`. */
   readonly limit?: Readonly<Record<string, unknown>>
+  /** Placed as `error.candidates`: the targets that were looked at, and why each cannot serve. */
+  readonly candidates?: readonly Readonly<Record<string, string>>[]
 }
 
 export class GatewayError extends Error {

@@ -6,6 +6,7 @@ import type { LimitCharge, LimitPlan } from '../contracts/limit.ts'
 import { counterKey } from '../lib/counter-key.ts'
 import { didYouMean } from '../lib/did-you-mean.ts'
 import { limitFor } from './compile-limit.ts'
+import { checkPolicyRouting } from './compile-routing.ts'
 import { compilePolicy, entryMatcher, mergeEntry } from './compile-policy.ts'
 import type {
   KeyPlan,
@@ -46,6 +47,7 @@ export function compileKey(record: KeyRecord, layers: PolicyLayers): KeyPlan {
     }
   })
   checkFallbacks(merged, providerEntries)
+  checkWay(merged, operator)
   const retarget = compileRetarget(merged.upstream, routing, operator)
   const policy = { ...compilePolicy(merged), retarget, providerEntries }
   return {
@@ -110,6 +112,17 @@ function checkFallbacks(merged: MergedPolicy, entries: readonly ProviderEntryPla
     const whose = `the providers entry of ${entry.provider ?? 'any provider'}`
     const problem = `"${name}" falls under ${whose}, which has limits of its own: not available in this version`
     throw new PlanError('policy.retry.fallbacks', problem)
+  }
+}
+
+/** A mode that is gone makes the key unusable, so that it is not served another way than it was written. */
+function checkWay({ upstream }: MergedPolicy, operator: OperatorTerms): void {
+  const { mode, strategy } = upstream.routing
+  for (const one of [mode, strategy]) {
+    if (one === null) continue
+    const at = `${one.from === 'key' ? 'policy' : one.from}.routing.`
+    const said = one === mode ? { mode: one.value } : { strategy: one.value }
+    checkPolicyRouting(said, operator, at)
   }
 }
 

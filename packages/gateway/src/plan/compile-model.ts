@@ -1,11 +1,18 @@
-import type { ModelConfig, ModelFacts, TargetConfig } from '../config/gateway-config.ts'
+import type {
+  CapabilitiesConfig,
+  ModelConfig,
+  ModelFacts,
+  TargetConfig,
+} from '../config/gateway-config.ts'
 import type { ModelCatalogue } from '../contracts/catalogue.ts'
+import { CAPABILITIES, type Capability, type Strategy } from '../contracts/routing.ts'
+import type { Secret } from '../config/secret.ts'
 import { didYouMean } from '../lib/did-you-mean.ts'
 import { formatPath } from '../config/config-error.ts'
 import { compilePrice } from './compile-price.ts'
 import type { ModelPlan, ProviderPlan, TargetPlan } from './gateway-plan.ts'
 import { PlanError } from './plan-error.ts'
-import { orderBy } from './strategies/order-targets.ts'
+import { settledDecision } from './settled-decision.ts'
 
 /**
  * The cap of a model that neither the catalogue nor the file knows one for. Tokens.
@@ -29,6 +36,8 @@ export function compileTarget(
     readonly catalogue: CatalogueOf
     readonly facts: readonly { readonly facts: ModelFacts; readonly at: string }[]
     readonly weight: number
+    readonly id?: string | undefined
+    readonly enabled?: boolean | undefined
   },
 ): TargetPlan {
   const known = use.catalogue.models.find(use.catalogue.idOf(provider.name), model)
@@ -36,14 +45,21 @@ export function compileTarget(
   let contextTokens = known?.contextTokens ?? null
   let maxOutputTokens = known?.maxOutputTokens ?? null
   let tokenizer = known?.tokenizer ?? null
+  let capabilities: CapabilitiesConfig = known?.capabilities ?? {}
   for (const { facts, at } of use.facts) {
     price = compilePrice(facts.price, price, `${at}.price`)
     contextTokens = facts.context ?? contextTokens
     maxOutputTokens = facts.max_output ?? maxOutputTokens
     tokenizer = facts.tokenizer ?? tokenizer
+    capabilities = { ...capabilities, ...facts.capabilities }
   }
+  const address = `${provider.name}/${model}`
   return {
-    id: `${provider.name}/${model}`,
+    id: use.id ?? address,
+    healthId: use.id ?? address,
+    address,
+    enabled: use.enabled ?? true,
+    lacks: lacking(capabilities),
     provider,
     model,
     weight: use.weight,
@@ -55,31 +71,68 @@ export function compileTarget(
     tokenizer,
     prompts: null,
     fallback: null,
+    servesAs: null,
   }
 }
 
+/** Null: nothing, as far as anybody knows. */
+function lacking(capabilities: CapabilitiesConfig): readonly Capability[] | null {
+  const lacks = CAPABILITIES.filter((name) => capabilities[name] === false)
+  return lacks.length === 0 ? null : lacks
+}
+
+export type ModelSources = {
+  readonly providers: ReadonlyMap<string, ProviderPlan>
+  readonly catalogue: CatalogueOf
+  /** Of models that name none. */
+  readonly strategy: Strategy
+  /** The provider of this name with another credential. Throws `PlanError`. */
+  readonly withCredential: (provider: string, credential: Secret, at: string) => ProviderPlan
+}
+
 /** A public name and its targets. Throws `PlanError`. */
-export function compileModel(
-  name: string,
-  config: ModelConfig,
-  use: {
-    readonly providers: ReadonlyMap<string, ProviderPlan>
-    readonly catalogue: CatalogueOf
-  },
-): ModelPlan {
+export function compileModel(name: string, config: ModelConfig, use: ModelSources): ModelPlan {
   const at = formatPath(['models', name])
   const targets = config.targets.map((target, index) => {
     const targetAt = `${at}.targets[${index}]`
-    return compileTarget(findProvider(target, use.providers, targetAt), target.model ?? name, {
+    return compileTarget(providerOf(target, use, targetAt), target.model ?? name, {
       catalogue: use.catalogue,
       facts: [
         { facts: config, at },
         { facts: target, at: targetAt },
       ],
       weight: target.weight ?? 1,
+      id: target.id,
+      enabled: target.enabled,
     })
   })
-  return { name, targets, order: orderBy(config.strategy, targets) }
+  refuseRepeated(targets, at)
+  const strategy = config.strategy ?? use.strategy
+  const statesContext = [config, ...config.targets].some(({ context }) => context !== undefined)
+  const settled = statesContext ? null : settledDecision(targets, strategy, 'model')
+  return { name, targets, strategy, reason: 'model', settled }
+}
+
+/** Health, limits and records go by the id. */
+function refuseRepeated(targets: readonly TargetPlan[], at: string): void {
+  const seen = new Set<string>()
+  for (const [index, { id }] of targets.entries()) {
+    if (seen.has(id)) {
+      const problem = `another target of this model is "${id}"; give each an id of its own`
+      throw new PlanError(`${at}.targets[${index}].id`, problem)
+    }
+    seen.add(id)
+  }
+}
+
+function providerOf(target: TargetConfig, use: ModelSources, at: string): ProviderPlan {
+  const provider = findProvider(target, use.providers, at)
+  const { credential } = target
+  if (credential === undefined) return provider
+  if (provider.auth.kind === 'none') {
+    throw new PlanError(`${at}.credential`, `the provider ${provider.name} takes none`)
+  }
+  return use.withCredential(provider.name, credential, at)
 }
 
 function findProvider(

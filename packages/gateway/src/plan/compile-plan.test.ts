@@ -245,47 +245,18 @@ describe('compilePlan', () => {
     ])
   })
 
-  it('draws weighted targets in proportion, and keeps the others behind', () => {
-    const plan = testPlan({
-      providers: { chat: LOCAL },
-      models: {
-        w: {
-          strategy: 'weighted',
-          targets: [
-            { provider: 'chat', model: 'a', weight: 3 },
-            { provider: 'chat', model: 'b', weight: 1 },
-            { provider: 'chat', model: 'c', weight: 0 },
-          ],
-        },
-        r: {
-          strategy: 'round_robin',
-          targets: [
-            { provider: 'chat', model: 'a' },
-            { provider: 'chat', model: 'b' },
-          ],
-        },
-        p: {
-          targets: [
-            { provider: 'chat', model: 'a' },
-            { provider: 'chat', model: 'b' },
-          ],
-        },
-      },
-    })
-    const order = (model: string, draw: number) =>
-      plan.models
-        .get(model)
-        ?.order(draw)
-        .map((target) => target.model)
-        .join('')
-    expect([0, 0.74, 0.75, 0.999999].map((draw) => order('w', draw))).toEqual([
-      'abc',
-      'abc',
-      'bac',
-      'bac',
-    ])
-    expect([order('r', 0), order('r', 0), order('r', 0)]).toEqual(['ab', 'ba', 'ab'])
-    expect(order('p', 0.99)).toBe('ab')
+  it('takes the strategy of the model, else that of routing, else the written order', () => {
+    const targets = [
+      { provider: 'chat', model: 'a', weight: 3 },
+      { provider: 'chat', model: 'b', weight: 1 },
+    ]
+    const strategies = (routing: Readonly<Record<string, unknown>>): readonly unknown[] => {
+      const models = { w: { strategy: 'weighted', targets }, p: { targets } }
+      const plan = testPlan({ providers: { chat: LOCAL }, models, routing })
+      return ['w', 'p'].map((name) => plan.models.get(name)?.strategy)
+    }
+    expect(strategies({})).toEqual(['weighted', 'priority'])
+    expect(strategies({ strategy: 'latency' })).toEqual(['weighted', 'latency'])
   })
 
   it('has an anonymous caller only where no key is required', () => {

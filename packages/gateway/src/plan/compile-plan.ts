@@ -10,16 +10,25 @@ import type { ProviderFacts } from '../contracts/provider.ts'
 import { didYouMean } from '../lib/did-you-mean.ts'
 import { parseDurationMs, parseSizeBytes } from '../lib/duration.ts'
 import { checkKey, compileKey } from './compile-key.ts'
-import { compileModel, type CatalogueOf } from './compile-model.ts'
+import { compileModel, type CatalogueOf, type ModelSources } from './compile-model.ts'
 import { compileProvider } from './compile-provider.ts'
+import {
+  checkBandit,
+  checkPolicyRouting,
+  compileRoutingPlan,
+  type StoredAlias,
+} from './compile-routing.ts'
 import { configKeyRecords } from './config-keys.ts'
 import type {
   AllowedCredential,
   GatewayPlan,
+  ModelPlan,
   OperatorTerms,
   PolicyLayers,
   ProviderPlan,
+  RoutingPlan,
   ServerPlan,
+  TargetPlan,
 } from './gateway-plan.ts'
 import { mergePolicies } from './merge-policy.ts'
 import { createOnDemandTargets } from './on-demand-targets.ts'
@@ -32,6 +41,10 @@ export type PlanInput = {
   readonly models: ModelCatalogue
   /** Named policies of the store. A policy of the file with the same name wins. */
   readonly storedPolicies: readonly PolicyRecord[]
+  /** Aliases of the store. One of the file with the same name wins. Absent: none. */
+  readonly storedAliases?: readonly StoredAlias[]
+  /** Whether there is a bandit to order by. Absent: there is none, and `thompson` is refused. */
+  readonly bandit?: boolean
   readonly revision: number
   /** Where credentials that the catalogue names are looked up. */
   readonly env: Readonly<Record<string, string | undefined>>
@@ -50,13 +63,13 @@ export function compilePlan(input: PlanInput): GatewayPlan {
     models: input.models,
     idOf: (name) => config.providers[name]?.extends ?? name,
   }
-  const models = new Map(
-    Object.entries(config.models).map(([name, model]) => [
-      name,
-      compileModel(name, model, { providers, catalogue }),
-    ]),
-  )
-  const policies = compileLayers(config, input.storedPolicies, providers)
+  const models = compileModels(input, { providers, catalogue })
+  checkTargetIds(models)
+  const onDemand = createOnDemandTargets(providers, catalogue)
+  const bandit = input.bandit ?? false
+  const stored = input.storedAliases ?? []
+  const routing = compileRoutingPlan(config, { models, providers, onDemand }, { stored, bandit })
+  const policies = compileLayers(input, providers, routing.modes)
   checkPolicies(config, policies, providers)
   return {
     revision: input.revision,
@@ -64,11 +77,59 @@ export function compilePlan(input: PlanInput): GatewayPlan {
     anonymous: config.keys.required ? null : compileKey(ANONYMOUS, policies),
     providers,
     models,
+    routing,
     server: compileServer(config.server),
     ledgerEnabled: config.ledger.enabled,
-    onDemand: createOnDemandTargets(providers, catalogue),
+    onDemand,
     policies,
   }
+}
+
+function compileModels(
+  input: PlanInput,
+  use: Pick<ModelSources, 'providers' | 'catalogue'>,
+): ReadonlyMap<string, ModelPlan> {
+  const { config } = input
+  const sources: ModelSources = {
+    ...use,
+    strategy: config.routing.strategy ?? 'priority',
+    withCredential(name, credential, at) {
+      try {
+        return compileProvider(name, { ...config.providers[name], credential }, input)
+      } catch (cause) {
+        if (cause instanceof PlanError) throw new PlanError(`${at}.credential`, cause.problem)
+        throw cause
+      }
+    },
+  }
+  const models = new Map<string, ModelPlan>()
+  checkBandit(sources.strategy, 'routing.strategy', input.bandit ?? false)
+  for (const [name, model] of Object.entries(config.models)) {
+    const at = formatPath(['models', name, 'strategy'])
+    checkBandit(model.strategy ?? '', at, input.bandit ?? false)
+    models.set(name, compileModel(name, model, sources))
+  }
+  return models
+}
+
+/** Health and limits go by the id, so that one id means one model at one provider with one credential. */
+function checkTargetIds(models: ReadonlyMap<string, ModelPlan>): void {
+  const known = new Map<string, TargetPlan>()
+  for (const { name, targets } of models.values()) {
+    for (const [index, target] of targets.entries()) {
+      const other = known.get(target.id)
+      known.set(target.id, target)
+      if (other === undefined || isSame(other, target)) continue
+      const at = formatPath(['models', name, 'targets', index, 'id'])
+      const problem = `"${target.id}" is another target elsewhere; give it an id of its own`
+      throw new PlanError(at, problem)
+    }
+  }
+}
+
+function isSame(one: TargetPlan, other: TargetPlan): boolean {
+  const { credentialReference: reference } = one.provider
+  return one.address === other.address && reference === other.provider.credentialReference
 }
 
 /** Who calls when no key is required and none is given. The global policy holds for it. */
@@ -97,9 +158,9 @@ const ANONYMOUS: KeyRecord = {
 
 /** A stored policy that is not valid any more is left out, so that the keys that name it are refused, not loosened. */
 function compileLayers(
-  config: GatewayConfig,
-  storedPolicies: readonly PolicyRecord[],
+  { config, storedPolicies, bandit = false }: PlanInput,
   providers: ReadonlyMap<string, ProviderPlan>,
+  modes: RoutingPlan['modes'],
 ): PolicyLayers {
   const named = new Map<string, PolicyConfig>()
   for (const stored of storedPolicies) {
@@ -112,7 +173,7 @@ function compileLayers(
     name,
     team.policy,
   ])
-  const operator = compileOperator(config, providers)
+  const operator = { ...compileOperator(config, providers), modes, bandit }
   const global = withLimits(config.policy, buckets?.limits ?? [])
   return { global, teams: new Map(teams), named, operator }
 }
@@ -128,7 +189,7 @@ function withLimits(global: PolicyConfig, limits: readonly LimitConfig[]): Polic
 function compileOperator(
   config: GatewayConfig,
   providers: ReadonlyMap<string, ProviderPlan>,
-): OperatorTerms {
+): Omit<OperatorTerms, 'modes' | 'bandit'> {
   const credentials = config.credentials.allowed.map(
     ({ credential, providers: names }, index): [string, AllowedCredential] => {
       const at = `credentials.allowed[${index}]`
@@ -156,15 +217,18 @@ function checkPolicies(
 ): void {
   checkProviderNames(config.policy, 'policy', providers)
   checkUpstream(config.policy, layers.operator, 'policy.')
+  checkPolicyRouting(config.policy.routing ?? {}, layers.operator, 'policy.routing.')
   for (const [name, policy] of Object.entries(config.policies)) {
     const at = formatPath(['policies', name])
     checkProviderNames(policy, at, providers)
     checkUpstream(policy, layers.operator, `${at}.`)
+    checkPolicyRouting(policy.routing ?? {}, layers.operator, `${at}.routing.`)
   }
   for (const [name, { policy }] of Object.entries(config.teams)) {
     const at = formatPath(['teams', name, 'policy'])
     checkProviderNames(policy, at, providers)
     checkUpstream(policy, layers.operator, `${at}.`)
+    checkPolicyRouting(policy.routing ?? {}, layers.operator, `${at}.routing.`)
     const chain = [
       { from: 'policy', policy: config.policy },
       { from: at, policy },

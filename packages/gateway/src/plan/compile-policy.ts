@@ -4,6 +4,7 @@ import { intersectCidrs } from '../lib/cidr.ts'
 import { compileLimit, nanoUsd, patternsOf } from './compile-limit.ts'
 import type { NameMatcher, PolicyPlan, RetryPlan } from './gateway-plan.ts'
 import { mergeLayer, type MergedPolicy } from './merge-policy.ts'
+import { compileRouting } from './merge-routing.ts'
 import type { MergedUpstream } from './merge-upstream.ts'
 import { type Sourced, strictest } from './sourced.ts'
 
@@ -28,6 +29,7 @@ export function compilePolicy(
       merged.trustScopeHeaders.length > 0 && merged.trustScopeHeaders.every(({ value }) => value),
     ipAllow: cidrsOf(merged.ipAllow),
     retry: compileRetry(merged.upstream),
+    routing: compileRouting(merged.upstream.routing),
     metadata: Object.fromEntries([...merged.metadata].map(([name, { value }]) => [name, value])),
   }
 }

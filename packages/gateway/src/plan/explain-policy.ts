@@ -4,6 +4,7 @@ import { formatWindow } from '../lib/duration.ts'
 import { keyLayers } from './compile-key.ts'
 import { compilePolicy, entryMatcher, mergeEntry } from './compile-policy.ts'
 import type { PolicyLayers } from './gateway-plan.ts'
+import type { MergedRouting } from './merge-routing.ts'
 import { mergePolicies, type MergedPolicy } from './merge-policy.ts'
 import { type PolicyConflict, type Sourced, strictest } from './sourced.ts'
 
@@ -90,6 +91,19 @@ function upstreamFields({ upstream }: MergedPolicy): readonly ExplainedField[] {
     single('retry.fallbacks', upstream.fallbacks),
     single('retry.retry_on', upstream.retryOn),
     cap('disable_overdue_after', upstream.disableOverdueAfterMs),
+    ...routingFields(upstream.routing),
+  ]
+}
+
+function routingFields(routing: MergedRouting): readonly ExplainedField[] {
+  const { mode, strategy, maxCost, maxLatencyMs, minWeight } = routing
+  const weights = minWeight.map(({ value }) => value)
+  return [
+    single('routing.mode', mode),
+    single('routing.strategy', strategy),
+    field('routing.max_cost', strictest(maxCost), maxCost),
+    cap('routing.max_latency', maxLatencyMs),
+    field('routing.min_weight', Math.max(0, ...weights), minWeight),
   ]
 }
 

@@ -3,6 +3,7 @@ import type { Prompt } from '../contracts/protocol.ts'
 import type { KeyRecord, Subject } from '../contracts/key.ts'
 import type { LimitCharge, LimitPlan } from '../contracts/limit.ts'
 import type { Price } from '../contracts/price.ts'
+import type { Capability, ModeWeights, RouteDecision, Strategy } from '../contracts/routing.ts'
 import type { PolicyConfig } from '../config/policy-config.ts'
 import type { TokenGrant } from '../lib/token-grant.ts'
 import type { SignRequest } from './request-signing.ts'
@@ -17,6 +18,7 @@ export type GatewayPlan = {
   readonly providers: ReadonlyMap<string, ProviderPlan>
   /** Public names → targets. `provider/model` works without an entry; see plan/resolve-model.ts. */
   readonly models: ReadonlyMap<string, ModelPlan>
+  readonly routing: RoutingPlan
   readonly server: ServerPlan
   readonly ledgerEnabled: boolean
   /** Targets of names that no model entry declares. */
@@ -49,6 +51,10 @@ export type OperatorTerms = {
   readonly providers: ReadonlyMap<string, ProviderPlan>
   /** By reference. */
   readonly credentials: ReadonlyMap<string, AllowedCredential>
+  /** What policies may name as `routing.mode`, besides `thompson`. */
+  readonly modes: RoutingPlan['modes']
+  /** Whether there is one to order by. */
+  readonly bandit: boolean
   readonly customUpstreams: {
     readonly enabled: boolean
     readonly allowPrivate: boolean
@@ -121,8 +127,16 @@ export type Timeouts = {
 
 /** One model at one provider with one credential. */
 export type TargetPlan = {
-  /** `provider/model`. */
+  /** Its own in the configuration, else `provider/model`. */
   readonly id: string
+  /** Under which its health is known: the id, and more where a policy brings a credential or an address of its own. */
+  readonly healthId: string
+  /** `provider/model`, whatever its id. */
+  readonly address: string
+  /** False: switched off by the operator. */
+  readonly enabled: boolean
+  /** What it is known to be unable to do; null: nothing is known. */
+  readonly lacks: readonly Capability[] | null
   readonly provider: ProviderPlan
   readonly model: string
   readonly weight: number
@@ -138,6 +152,8 @@ export type TargetPlan = {
   readonly prompts: PromptsPlan | null
   /** The public model that stands in for the one that was asked for; null: no other. */
   readonly fallback: string | null
+  /** Of a choice among several models: the public model it serves; null: the one that the request came to. */
+  readonly servesAs: string | null
 }
 
 export type PromptsPlan = {
@@ -159,12 +175,40 @@ export type RetryPlan = {
   readonly retryOn: ReadonlySet<number> | null
 }
 
+/** Targets of which one is chosen per request. */
 export type ModelPlan = {
   readonly name: string
   readonly targets: readonly TargetPlan[]
-  /** The order in which this request tries the targets. `draw` is in [0, 1). */
-  readonly order: (draw: number) => readonly TargetPlan[]
+  readonly strategy: Strategy
+  readonly reason: 'explicit' | 'model' | 'wildcard'
+  /**
+   * Null: the request has to choose. Else there is one target, and nothing that is known of it depends on the request:
+   * the decision is this one unless it is set aside.
+   */
+  readonly settled: RouteDecision | null
 }
+
+/** What the configuration says of routing, besides each model's own. */
+export type RoutingPlan = {
+  readonly modes: ReadonlyMap<string, ModeWeights>
+  /** Of the strategy `score`, where nobody says otherwise. */
+  readonly defaultMode: string
+  /** What `*` and `auto` stand for: every target of its models. Null: no model is there. */
+  readonly wildcard: ModelPlan | null
+  /** Null: there are none. */
+  readonly aliases: ReadonlyMap<string, AliasPlan> | null
+}
+
+/** A name for weighted variants. */
+export type AliasPlan = {
+  readonly name: string
+  readonly sticky: 'request' | 'key' | 'session' | 'round_robin'
+  readonly enabled: boolean
+  readonly variants: readonly AliasVariant[]
+}
+
+/** `model`: a public name, or `provider/model`. `weight`: above 0. */
+export type AliasVariant = { readonly model: string; readonly weight: number }
 
 /** A compiled matcher over names: exact, glob or anchored RE2. */
 export type NameMatcher = (name: string) => boolean
@@ -195,6 +239,17 @@ export type PolicyPlan = {
   /** A target as this policy wants it: credential, address, timeouts, prompts. Null: as it is. */
   readonly retarget: ((target: TargetPlan) => TargetPlan) | null
   readonly retry: RetryPlan | null
+  /** How it wants targets chosen; null: as the model says. */
+  readonly routing: PolicyRoutingPlan | null
+}
+
+/** Null: not said. */
+export type PolicyRoutingPlan = {
+  readonly mode: string | null
+  readonly strategy: Strategy | null
+  readonly maxCostNanoUsd: number | null
+  readonly maxLatencyMs: number | null
+  readonly minWeight: number | null
 }
 
 export type ProviderEntryPlan = {

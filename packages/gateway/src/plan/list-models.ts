@@ -1,5 +1,6 @@
 import type { GatewayPlan, KeyPlan } from './gateway-plan.ts'
 import { targetPermitted } from './model-permission.ts'
+import { usableVariants } from './usable-variants.ts'
 
 /**
  * Names that this key may ask for, sorted: the models of the configuration, then what the catalogue knows of each
@@ -10,15 +11,19 @@ export function listModels(plan: GatewayPlan, key: KeyPlan): readonly string[] {
   const { policy } = key
   const names = new Set<string>()
   for (const model of plan.models.values()) {
-    if (model.targets.some((target) => targetPermitted(policy, model.name, target))) {
+    if (model.targets.some((one) => one.enabled && targetPermitted(policy, model.name, one))) {
       names.add(model.name)
     }
+  }
+  for (const alias of plan.routing.aliases?.values() ?? []) {
+    if (usableVariants(plan, key, alias).length > 0) names.add(alias.name)
   }
   const bareNamesServe = policy.providerEntries.length === 0 && policy.defaultProvider === null
   for (const provider of plan.providers.values()) {
     if (provider.credentialMissing !== null) continue
     for (const model of plan.onDemand.modelsOf(provider)) {
-      const target = { id: `${provider.name}/${model}`, model }
+      const address = `${provider.name}/${model}`
+      const target = { id: address, address, model }
       const bare = bareNamesServe && isUnambiguous(plan, model)
       const name = [...(bare ? [model] : []), target.id].find((one) =>
         targetPermitted(policy, one, target),

@@ -6,6 +6,7 @@ import type {
   UpstreamFields,
 } from '../config/policy-config.ts'
 import { parseDurationMs } from '../lib/duration.ts'
+import { type MergedRouting, mergeRouting, NO_MERGED_ROUTING } from './merge-routing.ts'
 import {
   addNumber,
   type PolicyConflict,
@@ -28,6 +29,7 @@ export type MergedUpstream = {
   readonly fallbacks: Sourced<readonly string[]> | null
   readonly retryOn: Sourced<readonly number[]> | null
   readonly disableOverdueAfterMs: readonly Sourced<number>[]
+  readonly routing: MergedRouting
 }
 
 export const NO_UPSTREAM: MergedUpstream = {
@@ -39,6 +41,7 @@ export const NO_UPSTREAM: MergedUpstream = {
   fallbacks: null,
   retryOn: null,
   disableOverdueAfterMs: [],
+  routing: NO_MERGED_ROUTING,
 }
 
 export function mergeUpstream(
@@ -77,6 +80,7 @@ export function mergeUpstream(
           : parseDurationMs(policy.disable_overdue_after),
       conflicts,
     }),
+    routing: mergeRouting(merged.routing, layer, conflicts),
   }
 }
 

@@ -4,9 +4,10 @@ import type { PolicyPlan } from './gateway-plan.ts'
 export function targetPermitted(
   policy: PolicyPlan,
   requested: string,
-  target: { readonly id: string; readonly model: string },
+  target: { readonly id: string; readonly address: string; readonly model: string },
 ): boolean {
   if (policy.modelAllowed !== null && !policy.modelAllowed(requested)) return false
   const denied = policy.modelDenied
-  return denied === null || !(denied(target.id) || denied(target.model))
+  if (denied === null) return true
+  return !(denied(target.address) || denied(target.model) || denied(target.id))
 }

@@ -16,12 +16,7 @@ const PLAN = testPlan({
 
 function resolve(name: string, policy: Record<string, unknown> = {}): string | null {
   const model = resolveModel(PLAN, compileKey(testKey({ policy }), PLAN.policies), name)
-  return model === null
-    ? null
-    : model
-        .order(0)
-        .map(({ id }) => id)
-        .join()
+  return model === null ? null : model.targets.map(({ id }) => id).join()
 }
 
 describe('resolveModel', () => {

@@ -1,3 +1,4 @@
+import { settledDecision } from './settled-decision.ts'
 import type { GatewayPlan, KeyPlan, ModelPlan, ProviderPlan, TargetPlan } from './gateway-plan.ts'
 
 const MAX_NAME_LENGTH = 256
@@ -17,9 +18,20 @@ export function resolveModel(plan: GatewayPlan, key: KeyPlan, requested: string)
   if (requested === '' || requested.length > MAX_NAME_LENGTH || ODD_NAME.test(requested))
     return null
   const explicit = explicitTarget(plan, requested)
-  const target = explicit ?? chosenTarget(plan, key, requested) ?? knownTarget(plan, requested)
-  return target === null ? null : modelOf(requested, target)
+  if (explicit !== null) return modelOf(requested, explicit, 'explicit')
+  const target = chosenTarget(plan, key, requested) ?? knownTarget(plan, requested)
+  return target === null ? null : modelOf(requested, target, 'model')
 }
+
+/** Whether a name that no key stands behind means something: what the file or an administrator may write. */
+export function isServed(plan: Servers, name: string): boolean {
+  if (plan.models.has(name)) return true
+  const slash = name.indexOf('/')
+  if (slash > 0 && plan.providers.has(name.slice(0, slash))) return name.length > slash + 1
+  return plan.onDemand.providersKnowing(name).length === 1
+}
+
+type Servers = Pick<GatewayPlan, 'models' | 'providers' | 'onDemand'>
 
 function explicitTarget(plan: GatewayPlan, requested: string): TargetPlan | null {
   const slash = requested.indexOf('/')
@@ -57,7 +69,7 @@ function targetAt(
 /** A target has at most two names: with its provider and bare. They live as long as the target is kept. */
 const MODELS_OF_TARGETS = new WeakMap<TargetPlan, Map<string, ModelPlan>>()
 
-function modelOf(name: string, target: TargetPlan): ModelPlan {
+function modelOf(name: string, target: TargetPlan, reason: 'explicit' | 'model'): ModelPlan {
   let models = MODELS_OF_TARGETS.get(target)
   if (models === undefined) {
     models = new Map()
@@ -66,7 +78,8 @@ function modelOf(name: string, target: TargetPlan): ModelPlan {
   let model = models.get(name)
   if (model === undefined) {
     const targets = [target]
-    model = { name, targets, order: () => targets }
+    const settled = settledDecision(targets, 'priority', reason)
+    model = { name, targets, strategy: 'priority', reason, settled }
     models.set(name, model)
   }
   return model

@@ -7,6 +7,7 @@ import type { UsageRecord } from '../contracts/usage-record.ts'
 import { createListener } from '../data-plane/http/listener.ts'
 import { createMemoryGate } from '../data-plane/limits/memory-gate.ts'
 import type { DataPlane } from '../data-plane/pipeline/data-plane.ts'
+import { Rotations } from '../data-plane/routing/rotations.ts'
 import { UpstreamPools } from '../data-plane/upstream/pools.ts'
 import { type SilenceLimits, Watchdog } from '../data-plane/upstream/watchdog.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
@@ -76,6 +77,9 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
     recorder,
     openCalls: null,
     tokenCounter: createTokenCounter({ memoBytes: 1 << 20 }),
+    targets: null,
+    bandit: null,
+    rotations: new Rotations(),
     pools: options.pools ?? new UpstreamPools(),
     watchdog: new Watchdog(options.silence),
     clock: SYSTEM_CLOCK,

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { limitHeaders } from '../limits/limit-headers.ts'
-import type { RequestContext } from '../pipeline/request-context.ts'
+import { publicModel, type RequestContext } from '../pipeline/request-context.ts'
 
 /** Fields of an upstream's answer that pass to the client as they came. Its rate limits describe our key, not the caller's. */
 const PASSED = new Set([
@@ -55,8 +55,7 @@ function addOwn(headers: string[], ctx: RequestContext): void {
   const { requestIdHeader } = ctx.protocol
   if (requestIdHeader !== 'x-request-id') headers.push(requestIdHeader, ctx.requestId)
   headers.push('x-tollgate-attempts', String(ctx.attemptCount), 'x-tollgate-cache', 'BYPASS')
-  const model = ctx.target?.fallback ?? ctx.envelope?.model
-  if (model !== undefined) headers.push('x-tollgate-model', model)
+  if (ctx.envelope !== null) headers.push('x-tollgate-model', publicModel(ctx, ctx.target))
   if (ctx.target !== null) headers.push('x-tollgate-provider', ctx.target.provider.name)
   const losses = lossesOf(ctx)
   if (losses.length > 0) headers.push('x-tollgate-loss', losses.join(', '))

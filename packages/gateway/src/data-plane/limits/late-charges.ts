@@ -3,7 +3,7 @@ import { counterKey } from '../../lib/counter-key.ts'
 import { limitFor } from '../../plan/compile-limit.ts'
 import type { TargetPlan } from '../../plan/gateway-plan.ts'
 import { headField } from '../http/request-head.ts'
-import { known, type RequestContext } from '../pipeline/request-context.ts'
+import { known, publicModel, type RequestContext } from '../pipeline/request-context.ts'
 
 /** Headers that name the caller's place in the hierarchy, honoured only with `trust_scope_headers`. */
 const SCOPE_HEADERS: ReadonlyMap<string, string> = new Map([
@@ -33,7 +33,7 @@ export function requestCharges(ctx: RequestContext): readonly LimitCharge[] {
 export function targetCharges(ctx: RequestContext, target: TargetPlan): readonly LimitCharge[] {
   const charges: LimitCharge[] = []
   const { charges: fixed, lateLimits } = known(ctx.terms, 'terms')
-  const asked = target.fallback ?? known(ctx.envelope, 'envelope').model
+  const asked = publicModel(ctx, target)
   for (const charge of fixed) {
     if (waitsForTarget(charge.limit, ctx) && matchesRequest(charge.limit, ctx, asked)) {
       charges.push(charge)
@@ -57,7 +57,7 @@ function addCharge(charges: LimitCharge[], limit: LimitPlan, value: string | nul
 function matchesRequest(
   limit: LimitPlan,
   ctx: RequestContext,
-  model = known(ctx.envelope, 'envelope').model,
+  model = publicModel(ctx, null),
 ): boolean {
   const { match } = limit
   if (match === null) return true
@@ -72,9 +72,10 @@ function waitsForTarget(limit: LimitPlan, ctx: RequestContext): boolean {
   return limit.match.providers !== null || (limit.match.models !== null && hasFallbacks(ctx))
 }
 
-/** Whether another model than the one that was asked for may answer. They come last. */
+/** Whether it is open which public model answers: one may stand in, or any may. Those that stand in come last. */
 export function hasFallbacks(ctx: RequestContext): boolean {
-  return (ctx.targets.at(-1)?.fallback ?? null) !== null
+  const last = ctx.targets.at(-1)
+  return last !== undefined && (last.fallback !== null || last.servesAs !== null)
 }
 
 function targetValue(limit: LimitPlan, ctx: RequestContext, target: TargetPlan): string | null {

@@ -3,11 +3,13 @@ import type { Gate } from '../../contracts/limit.ts'
 import type { OpenCalls } from '../../contracts/open-calls.ts'
 import type { Protocol } from '../../contracts/protocol.ts'
 import type { Recorder } from '../../contracts/recorder.ts'
+import type { Bandit, TargetBook } from '../../contracts/routing.ts'
 import type { TokenCounter } from '../../contracts/tokenizer.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Readiness } from '../../lib/readiness.ts'
 import type { GatewayPlan, KeyPlan } from '../../plan/gateway-plan.ts'
 import type { SeenKey } from '../../plan/key-ring.ts'
+import type { Rotations } from '../routing/rotations.ts'
 import type { UpstreamPools } from '../upstream/pools.ts'
 import type { Watchdog } from '../upstream/watchdog.ts'
 
@@ -23,6 +25,11 @@ export type DataPlane = {
   /** Null: nothing that is reserved outlives this process. */
   readonly openCalls: { readonly calls: OpenCalls; readonly durable: DurableCharges } | null
   readonly tokenCounter: TokenCounter
+  /** What targets have shown; null: nothing is noted of them. */
+  readonly targets: TargetBook | null
+  /** Null: the strategy `thompson` is refused when the configuration is compiled. */
+  readonly bandit: Bandit | null
+  readonly rotations: Rotations
   readonly pools: UpstreamPools
   readonly watchdog: Watchdog
   readonly clock: Clock

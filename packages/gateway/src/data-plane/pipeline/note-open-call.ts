@@ -1,6 +1,6 @@
 import type { OpenCall } from '../../contracts/open-calls.ts'
 import { demandedAmount } from '../limits/amounts.ts'
-import { known, type RequestContext } from './request-context.ts'
+import { known, publicModel, type RequestContext } from './request-context.ts'
 
 /**
  * Writes down what the request holds of durable counters, just before a provider is called: a process that does not live
@@ -52,7 +52,7 @@ function openCall(ctx: RequestContext, charges: OpenCall['charges']): OpenCall {
     protocol: ctx.protocol.id,
     stream,
     requestedModel: model,
-    model: target.fallback ?? model,
+    model: publicModel(ctx, target),
     provider: target.provider.name,
     target: target.id,
     inputTokens,

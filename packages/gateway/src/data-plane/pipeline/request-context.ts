@@ -8,6 +8,7 @@ import type {
   ProtocolEndpoint,
   RequestWrapper,
 } from '../../contracts/protocol.ts'
+import type { Needs, RouteDecision, RoutingHints } from '../../contracts/routing.ts'
 import { NO_USAGE, type Usage } from '../../contracts/usage.ts'
 import type { AttemptRecord } from '../../contracts/usage-record.ts'
 import type { GatewayError } from '../../errors/gateway-error.ts'
@@ -75,8 +76,18 @@ export class RequestContext {
   input: InputParts | null = null
   /** An upper bound of the input tokens, or exact; null until somebody needs it. */
   inputTokens: number | null = null
+  /** Of a simulation without a body: the input that is said. */
+  statedInputTokens: number | null = null
   /** Most tokens that one answer may have; null: no cap is put on the request. */
   outputCap: number | null = null
+  /** What the client asks of the choice of a target; null: nothing. */
+  hints: RoutingHints | null = null
+  /** What the request needs of a target; null until somebody asks. */
+  needs: Needs | null = null
+  /** What the name came to that was asked for; null: it is the model's own. */
+  variant: string | null = null
+  /** Why the targets are these, in this order. */
+  decision: RouteDecision | null = null
   targets: readonly TargetPlan[] = []
   /** No target can count the input, so the gateway answers with its own count. */
   countsHere = false
@@ -139,6 +150,12 @@ export class RequestContext {
     this.clientIp = birth.clientIp
     this.seenKey = birth.seenKey
   }
+}
+
+/** The public model that a target serves here: a fallback's, an alias's variant, or what was asked for. */
+export function publicModel(ctx: RequestContext, target: TargetPlan | null): string {
+  const own = target === null ? null : (target.fallback ?? target.servesAs)
+  return own ?? ctx.variant ?? known(ctx.envelope, 'envelope').model
 }
 
 /** What later stages rely on; a stage that runs before its need is our bug. */

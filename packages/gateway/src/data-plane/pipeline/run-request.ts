@@ -18,7 +18,8 @@ import { settle } from './settle.ts'
 export async function runRequest(ctx: RequestContext, response: ServerResponse): Promise<void> {
   try {
     ctx.envelope = readEnvelope(ctx)
-    resolveRoute(ctx)
+    const resolved = resolveRoute(ctx)
+    if (resolved instanceof Promise) await resolved
     if (ctx.adoptedLosses.length > 0) refuseLosses(ctx, ctx.adoptedLosses)
     const admitted = admit(ctx)
     if (admitted instanceof Promise) await admitted

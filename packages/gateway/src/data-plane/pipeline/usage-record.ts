@@ -2,7 +2,7 @@ import type { AttemptRecord, TranslationRecord, UsageRecord } from '../../contra
 import { sortableId } from '../../lib/sortable-id.ts'
 import { overheadMs } from '../http/answer-headers.ts'
 import { headField } from '../http/request-head.ts'
-import { type RequestContext, roundMs } from './request-context.ts'
+import { publicModel, type RequestContext, roundMs } from './request-context.ts'
 
 const MAX_TEXT_CHARS = 256
 const PROJECT_HEADERS = ['x-tollgate-project', 'x-tokenman-project'] as const
@@ -73,13 +73,14 @@ function callerOf({ key }: RequestContext): Caller {
 
 type Models = Pick<UsageRecord, 'requestedModel' | 'model' | 'servedModel' | 'provider' | 'target'>
 
-function modelsOf({ envelope, target, servedModel }: RequestContext): Models {
+function modelsOf(ctx: RequestContext): Models {
+  const { envelope, target, servedModel } = ctx
   const requestedModel = envelope?.model ?? null
   if (target === null) {
     return { requestedModel, model: null, servedModel, provider: null, target: null }
   }
   const provider = target.provider.name
-  const model = target.fallback ?? requestedModel
+  const model = publicModel(ctx, target)
   return { requestedModel, model, servedModel, provider, target: target.id }
 }
 

@@ -3,7 +3,7 @@ import { GatewayError } from '../../errors/gateway-error.ts'
 import type { TargetPlan } from '../../plan/gateway-plan.ts'
 import { hasFallbacks, requestCharges, targetCharges } from '../limits/late-charges.ts'
 import { refusalError } from '../limits/refusal-error.ts'
-import { known, type RequestContext, type Terms } from '../pipeline/request-context.ts'
+import { known, publicModel, type RequestContext, type Terms } from '../pipeline/request-context.ts'
 import { awaitRoom, isHeldByOthers } from './await-room.ts'
 import { demandOf } from '../usage/cost.ts'
 import { boundInput, largestPrompts } from '../usage/count-input.ts'
@@ -148,7 +148,8 @@ function checkInput(terms: Terms, inputTokens: number): void {
 
 /** The most that any candidate may use: whichever answers, the reservation covers it. */
 function worstCase(ctx: RequestContext, inputTokens: number): Demand {
-  const { choices, maxOutputTokens, model, stream } = known(ctx.envelope, 'envelope')
+  const { choices, maxOutputTokens, stream } = known(ctx.envelope, 'envelope')
+  const model = publicModel(ctx, null)
   const mayShrink = ctx.endpoint.media !== true
   const mayLease = stream && ctx.endpoint.startLengthStop !== undefined
   let worst: Demand = { ...NOTHING, inputTokens, model, mayShrink, mayLease }

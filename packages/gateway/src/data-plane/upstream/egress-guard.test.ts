@@ -58,7 +58,7 @@ function savedInPolicy(url: string, allowPrivate: boolean): ProviderPlan | null 
     custom_upstreams: { enabled: true, allow_private: allowPrivate },
   })
   const key = compileKey(testKey(), plan.policies)
-  const [target] = plan.models.get('m')?.order(0) ?? []
+  const [target] = plan.models.get('m')?.targets ?? []
   return target === undefined ? null : (key.policy.retarget?.(target).provider ?? null)
 }
 

@@ -1,6 +1,6 @@
 import type { TokenizerId } from '../../contracts/tokenizer.ts'
 import type { InputParts } from '../../contracts/protocol.ts'
-import type { PromptsPlan } from '../../plan/gateway-plan.ts'
+import type { PromptsPlan, TargetPlan } from '../../plan/gateway-plan.ts'
 import { known, type RequestContext } from '../pipeline/request-context.ts'
 
 /** Above this, counting takes longer than it is worth, and bytes are the bound. Characters. */
@@ -25,6 +25,38 @@ export function boundInput(ctx: RequestContext): number | Promise<number> {
   return counted instanceof Promise
     ? counted.then((tokens) => keep(ctx, tokens + extra))
     : keep(ctx, counted + extra)
+}
+
+/** What a text that is too long to be counted has at least, as far as any text was seen. Bytes to a token. */
+const MOST_BYTES_PER_TOKEN = 6
+/** The likeliest tokenizer of a model whose own is not known. */
+const USUAL_TOKENIZER: TokenizerId = 'o200k_base'
+
+type Counts = Partial<Record<TokenizerId, number>>
+
+/**
+ * The likeliest input count for each tokenizer of these targets; where a model's own is not known, the usual one's. Not a
+ * bound: a request is not refused for a model because nobody can count its tokens exactly.
+ */
+export function countFor(
+  ctx: RequestContext,
+  targets: readonly TargetPlan[],
+): Counts | Promise<Counts> {
+  const parts = partsOf(ctx)
+  const extra = parts.overheadTokens + parts.mediaTokens
+  const isLong = textChars(parts) > MAX_COUNTED_CHARS
+  const long = isLong ? Math.ceil(textBytes(parts) / MOST_BYTES_PER_TOKEN) + extra : 0
+  const counts: Counts = {}
+  const waits: Promise<void>[] = []
+  for (const id of new Set(targets.map(({ tokenizer }) => tokenizer ?? USUAL_TOKENIZER))) {
+    const counted = isLong ? long : ctx.dataPlane.tokenCounter.count(id, parts.texts)
+    if (counted instanceof Promise) {
+      waits.push(counted.then((tokens) => void (counts[id] = tokens + extra)))
+    } else {
+      counts[id] = isLong ? counted : counted + extra
+    }
+  }
+  return waits.length === 0 ? counts : Promise.all(waits).then(() => counts)
 }
 
 /** The likeliest input count, for records of calls whose usage never came. Not a bound. */

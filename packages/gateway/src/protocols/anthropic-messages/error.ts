@@ -36,13 +36,14 @@ export function renderStreamError(error: GatewayError, requestId: string): strin
 }
 
 function errorBody(error: GatewayError, requestId: string): string {
-  const { limit } = error.details
+  const { limit, candidates } = error.details
   return JSON.stringify({
     type: 'error',
     error: {
       type: TYPES[error.kind],
       message: error.message,
       ...(limit === undefined ? {} : { limit }),
+      ...(candidates === undefined ? {} : { candidates }),
     },
     request_id: requestId,
   })

@@ -25,7 +25,7 @@ export function renderError(error: GatewayError, _requestId: string): ErrorReply
 }
 
 export function errorBody(error: GatewayError): Record<string, unknown> {
-  const { limit, param } = error.details
+  const { limit, param, candidates } = error.details
   return {
     error: {
       message: error.message,
@@ -33,6 +33,7 @@ export function errorBody(error: GatewayError): Record<string, unknown> {
       param: param ?? null,
       code: error.code,
       ...(limit === undefined ? {} : { limit }),
+      ...(candidates === undefined ? {} : { candidates }),
     },
   }
 }

@@ -1,0 +1,21 @@
+import type { Needs } from '../../contracts/routing.ts'
+import { known, type RequestContext } from '../pipeline/request-context.ts'
+
+/** What the request needs of a target; only its stream, unless somebody `asks` for the rest. Kept on the context. */
+export function readNeeds(ctx: RequestContext, asks: boolean): Needs {
+  if (ctx.needs !== null) return ctx.needs
+  const envelope = known(ctx.envelope, 'envelope')
+  if (!asks || ctx.endpoint.readNeeds === undefined) return envelope.stream ? STREAM : NOTHING
+  ctx.needs = { ...ctx.endpoint.readNeeds(ctx.body, envelope), streaming: envelope.stream }
+  return ctx.needs
+}
+
+const NOTHING: Needs = {
+  tools: false,
+  vision: false,
+  audio: false,
+  documents: false,
+  json_schema: false,
+  streaming: false,
+}
+const STREAM: Needs = { ...NOTHING, streaming: true }

@@ -1,0 +1,77 @@
+import type { Strategy } from '../contracts/routing.ts'
+import { parseDurationMs } from '../lib/duration.ts'
+import { nanoUsd } from './compile-limit.ts'
+import type { PolicyRoutingPlan } from './gateway-plan.ts'
+import {
+  addNumber,
+  addScalar,
+  type PolicyConflict,
+  type PolicyLayer,
+  type Sourced,
+  sourced,
+  strictest,
+} from './sourced.ts'
+
+/** How targets are chosen, merged: of the way the later one, of the bounds the strictest. */
+export type MergedRouting = {
+  readonly mode: Sourced<string> | null
+  readonly strategy: Sourced<Strategy> | null
+  /** US dollars. */
+  readonly maxCost: readonly Sourced<number>[]
+  readonly maxLatencyMs: readonly Sourced<number>[]
+  readonly minWeight: readonly Sourced<number>[]
+}
+
+export const NO_MERGED_ROUTING: MergedRouting = {
+  mode: null,
+  strategy: null,
+  maxCost: [],
+  maxLatencyMs: [],
+  minWeight: [],
+}
+
+export function mergeRouting(
+  merged: MergedRouting,
+  layer: PolicyLayer,
+  conflicts: PolicyConflict[],
+): MergedRouting {
+  const routing = layer.policy.routing ?? {}
+  const { mode, strategy, max_latency: latency } = routing
+  return {
+    mode: mode === undefined ? merged.mode : sourced(mode, layer, 'routing.mode'),
+    strategy:
+      strategy === undefined ? merged.strategy : sourced(strategy, layer, 'routing.strategy'),
+    maxCost: addNumber(merged.maxCost, layer, {
+      field: 'routing.max_cost',
+      value: routing.max_cost ?? routing.max_budget_usd,
+      conflicts,
+    }),
+    maxLatencyMs: addNumber(merged.maxLatencyMs, layer, {
+      field: 'routing.max_latency',
+      value: latency === undefined ? routing.max_latency_ms : parseDurationMs(latency),
+      conflicts,
+    }),
+    minWeight: addScalar(merged.minWeight, layer, {
+      field: 'routing.min_weight',
+      value: routing.min_weight,
+      looser: (value, before) => value < before,
+      conflicts,
+    }),
+  }
+}
+
+/** Null: nothing is said. */
+export function compileRouting(merged: MergedRouting): PolicyRoutingPlan | null {
+  const { mode, strategy, minWeight } = merged
+  const maxCost = strictest(merged.maxCost)
+  const maxLatencyMs = strictest(merged.maxLatencyMs)
+  const bounds = [...minWeight, ...merged.maxCost, ...merged.maxLatencyMs]
+  if (mode === null && strategy === null && bounds.length === 0) return null
+  return {
+    mode: mode?.value ?? null,
+    strategy: strategy?.value ?? null,
+    maxCostNanoUsd: maxCost === null ? null : nanoUsd(maxCost, 'routing.max_cost'),
+    maxLatencyMs,
+    minWeight: minWeight.length === 0 ? null : Math.max(...minWeight.map(({ value }) => value)),
+  }
+}
