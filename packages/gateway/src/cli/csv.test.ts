@@ -51,6 +51,7 @@ const RECORD: UsageRecordView = {
   client_ip: null,
   metadata: {},
   translation: null,
+  routing: null,
 }
 
 it('writes the columns of the header, empty where there is nothing', () => {

@@ -3,7 +3,7 @@ import type { Dialect } from './dialect.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { ByteEdit, Envelope } from './envelope.ts'
 import type { LimitState } from './limit.ts'
-import type { Needs } from './routing.ts'
+import type { Needs, RouteDecision } from './routing.ts'
 import type { Usage } from './usage.ts'
 
 /** The texts of a request that are input, and what the rest of it may cost at most. */
@@ -167,7 +167,10 @@ export type WrapFacts = {
   readonly model: string
   /** Null: unpriced. Integer nano-US-dollars. */
   readonly costNanoUsd: number | null
-  readonly fallback: boolean
+  /** Why this model. */
+  readonly reason: RouteDecision['reason']
+  /** Of the target that answered. */
+  readonly weight: number
 }
 
 /** A request of another endpoint inside an envelope: it is taken out, served as any other, and its answer put into one. */

@@ -1,4 +1,5 @@
 import type { DurableCharge } from './durable-charge.ts'
+import type { RouteDecision } from './routing.ts'
 import type { Usage } from './usage.ts'
 
 /** One try at one target. `errorClass` is null for the one that succeeded. */
@@ -7,6 +8,8 @@ export type AttemptRecord = {
   readonly status: number | null
   readonly errorClass: string | null
   readonly durationMs: number
+  /** What it was worth to the bandit that chose it, 0 to 1. Absent: nothing was learned. */
+  readonly reward?: number
 }
 
 /**
@@ -60,6 +63,8 @@ export type UsageRecord = {
   readonly metadata: Readonly<Record<string, string>>
   /** The provider was spoken to in another protocol than the client's; null, or absent in older records: it was not. */
   readonly translation?: TranslationRecord | null
+  /** Why it went where it went. Null: it came to no choice; absent in older records. */
+  readonly routing?: RouteDecision | null
 }
 
 /** `losses`: fields of the request that could not be carried. */

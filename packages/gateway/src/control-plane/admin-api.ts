@@ -364,6 +364,34 @@ export type UsageRecordView = {
   readonly metadata: Readonly<Record<string, string>>
   /** The provider was spoken to in another protocol, which could not carry `losses`. */
   readonly translation: { readonly protocol: string; readonly losses: readonly string[] } | null
+  /** Why it went where it went. Null: it came to no choice, or the record is older. */
+  readonly routing: RouteDecisionView | null
+}
+
+/** Why a request went where it went. */
+export type RouteDecisionView = {
+  readonly strategy: string
+  readonly mode: string | null
+  readonly alias: string | null
+  readonly variant: string | null
+  readonly reason: string
+  /** In the order of the attempts; the rejected ones last. */
+  readonly candidates: readonly RouteCandidateView[]
+}
+
+/** What the strategy did not go by is left out. */
+export type RouteCandidateView = {
+  readonly target: string
+  readonly rejected: string | null
+  readonly detail?: string
+  readonly cost_nanousd?: number | null
+  readonly latency_ms?: number | null
+  readonly failure_share?: number
+  readonly weight?: number
+  readonly in_flight?: number
+  readonly score?: number
+  readonly draw?: number
+  readonly propensity?: number
 }
 
 /** Full ids and names. `since` is included, `until` is not. */

@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import type { UsageRecordView, UsageSummary } from './admin-api.ts'
 import { NAMED_SCHEMAS } from './answer-schemas.ts'
+import { decisionSchema } from './routing-schemas.ts'
 
 const text = z.string()
 const maybeText = z.string().nullable()
@@ -63,6 +64,7 @@ export const usageRecordSchema: z.ZodType<UsageRecordView> = z.strictObject({
   client_ip: maybeText,
   metadata: z.record(text, text),
   translation: z.nullable(z.strictObject({ protocol: text, losses: z.array(text) })),
+  routing: z.nullable(decisionSchema),
 })
 NAMED_SCHEMAS.add(usageRecordSchema, { id: 'UsageRecord' })
 

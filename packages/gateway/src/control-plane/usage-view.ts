@@ -11,6 +11,7 @@ import type {
   UsageTokens,
 } from './admin-api.ts'
 import { AdminError } from './admin-error.ts'
+import { decisionView } from './decision-view.ts'
 import { timeText } from './written-times.ts'
 
 /** One line of the ledger as the admin API and the exports show it. */
@@ -59,6 +60,8 @@ export function usageRecordView(record: UsageRecord): UsageRecordView {
     client_ip: record.clientIp,
     metadata: record.metadata,
     translation: record.translation ?? null,
+    routing:
+      record.routing === undefined || record.routing === null ? null : decisionView(record.routing),
   }
 }
 

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { limitHeaders } from '../limits/limit-headers.ts'
+import { toldReason } from '../routing/told-decision.ts'
 import { publicModel, type RequestContext } from '../pipeline/request-context.ts'
 
 /** Fields of an upstream's answer that pass to the client as they came. Its rate limits describe our key, not the caller's. */
@@ -57,10 +58,18 @@ function addOwn(headers: string[], ctx: RequestContext): void {
   headers.push('x-tollgate-attempts', String(ctx.attemptCount), 'x-tollgate-cache', 'BYPASS')
   if (ctx.envelope !== null) headers.push('x-tollgate-model', publicModel(ctx, ctx.target))
   if (ctx.target !== null) headers.push('x-tollgate-provider', ctx.target.provider.name)
+  addDecision(headers, ctx)
   const losses = lossesOf(ctx)
   if (losses.length > 0) headers.push('x-tollgate-loss', losses.join(', '))
   if (ctx.outputCap !== null) headers.push('x-tollgate-output-cap', String(ctx.outputCap))
   headers.push('server-timing', `gateway;dur=${overheadMs(ctx).toFixed(2)}`)
+}
+
+function addDecision(headers: string[], ctx: RequestContext): void {
+  const reason = toldReason(ctx)
+  if (reason !== null) headers.push('x-tollgate-routing-reason', reason)
+  const alias = ctx.decision?.alias ?? null
+  if (alias !== null) headers.push('x-tollgate-alias', alias)
 }
 
 function lossesOf({ translation, adoptedLosses }: RequestContext): readonly string[] {

@@ -6,6 +6,7 @@ import { cutWhenStalled, send } from '../http/send.ts'
 import { remainingOf } from '../../lib/tightest-limit.ts'
 import { admit } from '../stages/admit.ts'
 import { resolveRoute } from '../stages/resolve-route.ts'
+import { toldReason } from '../routing/told-decision.ts'
 import { adoptBody } from '../translation/adopt-body.ts'
 import { refuseLosses } from '../translation/translate-request.ts'
 import { estimateInput } from '../usage/count-input.ts'
@@ -92,8 +93,8 @@ async function finishWhole(
 function wrapped(ctx: RequestContext, body: Buffer): Buffer {
   const { opened, target, costNanoUsd } = ctx
   if (opened === null || target === null) return body
-  const { model, fallback } = target
-  return opened.close(body, { model, costNanoUsd, fallback: fallback !== null })
+  const { model, weight } = target
+  return opened.close(body, { model, weight, costNanoUsd, reason: toldReason(ctx) ?? 'model' })
 }
 
 async function finishStream(ctx: RequestContext, stream: OpenStream): Promise<void> {

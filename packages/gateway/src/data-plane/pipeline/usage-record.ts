@@ -2,6 +2,8 @@ import type { AttemptRecord, TranslationRecord, UsageRecord } from '../../contra
 import { sortableId } from '../../lib/sortable-id.ts'
 import { overheadMs } from '../http/answer-headers.ts'
 import { headField } from '../http/request-head.ts'
+import { sessionOf } from '../http/session-of.ts'
+import { toldDecision } from '../routing/told-decision.ts'
 import { publicModel, type RequestContext, roundMs } from './request-context.ts'
 
 const MAX_TEXT_CHARS = 256
@@ -20,7 +22,7 @@ export function usageRecord(ctx: RequestContext): UsageRecord {
     endpoint: ctx.endpoint.endpoint,
     protocol: ctx.protocol.id,
     ...modelsOf(ctx),
-    attempts: attemptsOf(ctx, nowMs),
+    attempts: rewarded(attemptsOf(ctx, nowMs), ctx.rewards),
     status: ctx.status === 0 ? CLIENT_CLOSED_STATUS : ctx.status,
     errorSource: errorSource(ctx),
     errorClass: errorClass(ctx),
@@ -38,9 +40,10 @@ export function usageRecord(ctx: RequestContext): UsageRecord {
     charges: ctx.charges,
     project: clientText(ctx, PROJECT_HEADERS),
     userAgent: clientText(ctx, ['user-agent']),
-    sessionId: clientText(ctx, ['x-claude-code-session-id', 'x-session-id']),
+    sessionId: sessionOf(ctx.head),
     clientIp: ctx.clientIp,
     translation: translationOf(ctx),
+    routing: toldDecision(ctx),
   }
 }
 
@@ -91,6 +94,17 @@ function attemptsOf(ctx: RequestContext, nowMs: number): readonly AttemptRecord[
   const cutClass = ctx.outcome === 'cut' ? errorClass(ctx) : last.errorClass
   const durationMs = roundMs(nowMs - ctx.attemptStartedMs)
   return [...ctx.attempts.slice(0, -1), { ...last, durationMs, errorClass: cutClass }]
+}
+
+function rewarded(
+  attempts: readonly AttemptRecord[],
+  rewards: RequestContext['rewards'],
+): readonly AttemptRecord[] {
+  if (rewards === null) return attempts
+  return attempts.map((attempt, index) => {
+    const reward = rewards[index] ?? null
+    return reward === null ? attempt : Object.assign({}, attempt, { reward })
+  })
 }
 
 function errorSource(ctx: RequestContext): string | null {

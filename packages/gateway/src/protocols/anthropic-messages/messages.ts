@@ -15,6 +15,7 @@ import {
   readOutputCap,
   ROLE_WATCH,
 } from '../read-body.ts'
+import { isSchemaFormat, mediumByType, needsReader } from '../read-needs.ts'
 import { addPrompts } from './add-prompts.ts'
 import { readMessagesInput } from './input.ts'
 import { messagesLengthStop } from './length-stop.ts'
@@ -39,6 +40,14 @@ export const MESSAGES: ProtocolEndpoint = {
   framing: 'sse',
   readEnvelope: (body, maxDepth) => readEnvelope(body, maxDepth, true),
   boundInput: (body) => boundTextInput(body, MEDIA),
+  readNeeds: needsReader({
+    tools: ['tools'],
+    formats: ['output_format', 'output_config'],
+    asksSchema: (value) => isSchemaFormat(value) || isSchemaFormat(value['format']),
+    contents: ['messages', 'system'],
+    mediumOf: mediumByType({ image: 'vision', document: 'documents' }),
+    mayHoldMedia: (body) => boundTextInput(body, MEDIA) === null,
+  }),
   readInput: readMessagesInput,
   renameModel,
   capOutput: (envelope, tokens) => capOutput(envelope, 'max_tokens', tokens),

@@ -3,6 +3,7 @@ import { NO_USAGE, type Usage } from '../../contracts/usage.ts'
 import { isRecord } from '../../lib/is-record.ts'
 import { boundTextInput } from '../bound-text-input.ts'
 import { parseAnswer, textOrNull } from '../read-answer.ts'
+import { needsReader } from '../read-needs.ts'
 import { addPrompts } from './add-prompts.ts'
 import { readCandidateText } from './answer-text.ts'
 import { capOutput, renameModel } from './edits.ts'
@@ -22,6 +23,31 @@ const MEDIA = [
   'cached_content',
 ] as const
 
+const SCHEMAS = [
+  'responseSchema',
+  'response_schema',
+  'responseJsonSchema',
+  'response_json_schema',
+] as const
+
+const readNeeds = needsReader({
+  tools: ['tools'],
+  formats: ['generationConfig', 'generation_config'],
+  asksSchema: (config) => SCHEMAS.some((name) => isRecord(config[name])),
+  contents: ['contents', 'systemInstruction', 'system_instruction'],
+  mediumOf: (part) => {
+    const data = part['inlineData'] ?? part['inline_data'] ?? part['fileData'] ?? part['file_data']
+    return isRecord(data) ? mediumOfType(data['mimeType'] ?? data['mime_type']) : null
+  },
+  mayHoldMedia: (body) => boundTextInput(body, MEDIA) === null,
+})
+
+function mediumOfType(mimeType: unknown): 'vision' | 'audio' | 'documents' {
+  const type = typeof mimeType === 'string' ? mimeType.toLowerCase() : ''
+  if (type.startsWith('image/') || type.startsWith('video/')) return 'vision'
+  return type.startsWith('audio/') ? 'audio' : 'documents'
+}
+
 function generate(version: string): ProtocolEndpoint {
   return {
     endpoint: 'gemini',
@@ -36,6 +62,7 @@ function generate(version: string): ProtocolEndpoint {
     readEnvelope: (body, maxDepth, model = '') =>
       readGenerateEnvelope(body, maxDepth, { model, stream: false }),
     boundInput: (body) => boundTextInput(body, MEDIA),
+    readNeeds,
     readInput: readGeminiInput,
     renameModel,
     capOutput,

@@ -16,6 +16,7 @@ import {
   readOutputCap,
   ROLE_WATCH,
 } from '../read-body.ts'
+import { isSchemaFormat, mediumByType, needsReader } from '../read-needs.ts'
 import { asksForUsage, askForUsage } from './ask-for-usage.ts'
 import { readChoiceText } from './answer-text.ts'
 import { ChatTap } from './chat-tap.ts'
@@ -49,6 +50,19 @@ export const CHAT: ProtocolEndpoint = {
   readEnvelope,
   alsoTakes: { protocol: 'openai-responses', unless: 'messages' },
   boundInput: (body) => boundTextInput(body, MEDIA),
+  readNeeds: needsReader({
+    tools: ['tools', 'functions'],
+    formats: ['response_format'],
+    asksSchema: isSchemaFormat,
+    contents: ['messages'],
+    mediumOf: mediumByType({
+      image_url: 'vision',
+      video_url: 'vision',
+      input_audio: 'audio',
+      file: 'documents',
+    }),
+    mayHoldMedia: (body) => boundTextInput(body, MEDIA) === null,
+  }),
   readInput: readChatInput,
   renameModel,
   capOutput: (envelope, tokens, member) => capOutput(envelope, member ?? 'max_tokens', tokens),

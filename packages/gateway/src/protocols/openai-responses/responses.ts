@@ -12,6 +12,7 @@ import {
   readModel,
   readOutputCap,
 } from '../read-body.ts'
+import { isSchemaFormat, mediumByType, needsReader } from '../read-needs.ts'
 import { addPrompts } from './add-prompts.ts'
 import { readOutputText } from './answer-text.ts'
 import { readResponsesInput, STORED_MEMBERS } from './input.ts'
@@ -48,6 +49,19 @@ export const RESPONSES: ProtocolEndpoint = {
   framing: 'sse',
   readEnvelope,
   boundInput: (body) => boundTextInput(body, UNBOUNDED),
+  readNeeds: needsReader({
+    tools: ['tools'],
+    formats: ['text'],
+    asksSchema: (value) => isSchemaFormat(value['format']),
+    contents: ['input'],
+    mediumOf: mediumByType({
+      input_image: 'vision',
+      computer_screenshot: 'vision',
+      input_audio: 'audio',
+      input_file: 'documents',
+    }),
+    mayHoldMedia: (body) => boundTextInput(body, UNBOUNDED) === null,
+  }),
   readInput: readResponsesInput,
   renameModel,
   // The member that a provider knows in chat is none here.

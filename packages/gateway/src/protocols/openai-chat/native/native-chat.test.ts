@@ -3,7 +3,7 @@ import { NATIVE_CHAT } from './native-chat.ts'
 import { shapeText, type TextShape } from './shape-text.ts'
 
 const REQUEST = '{ "model":"m", "messages":[{"role":"user","content":"hi"}] }'
-const FACTS = { model: 'vendor/m', costNanoUsd: 12_345, fallback: false }
+const FACTS = { model: 'vendor/m', costNanoUsd: 12_345, reason: 'model', weight: 1 } as const
 
 function open(json: string): ReturnType<typeof NATIVE_CHAT.open> {
   return NATIVE_CHAT.open(Buffer.from(json), 64)
@@ -20,7 +20,7 @@ describe('the envelope', () => {
   })
 
   it('says that nobody knows the cost, and that another model stood in', () => {
-    const facts = { model: 'm', costNanoUsd: null, fallback: true }
+    const facts = { model: 'm', costNanoUsd: null, reason: 'fallback', weight: 1 } as const
     const closed = open(`{"request":${REQUEST}}`).close(Buffer.from('{}'), facts)
     expect(JSON.parse(closed.toString())).toEqual({
       negotiated_model: 'm',
@@ -28,6 +28,24 @@ describe('the envelope', () => {
       routing_reason: 'fallback',
       response: {},
     })
+  })
+
+  it.each([
+    ['explicit', 'explicit-model'],
+    ['alias', 'alias'],
+    ['wildcard', 'routed-weight-7'],
+    ['escalated', 'escalated-context-overflow'],
+  ] as const)('says of the reason %s %s', (reason, told) => {
+    const facts = { ...FACTS, reason, weight: 7 }
+    const closed = open(`{"request":${REQUEST}}`).close(Buffer.from('{}'), facts)
+    expect(JSON.parse(closed.toString())).toMatchObject({ routing_reason: told })
+  })
+
+  it('asks for any model where none is named', () => {
+    expect(open('{"request": { "messages":[] } }').body.toString()).toBe(
+      '{"model":"*", "messages":[] }',
+    )
+    expect(open('{"request":{}}').body.toString()).toBe('{"model":"*"}')
   })
 
   it('shapes the texts and leaves the rest', () => {

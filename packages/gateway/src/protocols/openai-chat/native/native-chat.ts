@@ -46,7 +46,7 @@ function open(bytes: Buffer, maxDepth: number): OpenedRequest {
   if (shape !== null && readFlag(request, 'stream')) {
     throw invalidField('output_format', 'cannot be given together with request.stream.')
   }
-  return { body: request.bytes, close: (answer, facts) => close(answer, facts, shape) }
+  return { body: withModel(request), close: (answer, facts) => close(answer, facts, shape) }
 }
 
 /** An empty object is a client's way to ask for nothing. */
@@ -68,6 +68,13 @@ function readRequest(body: ReadBody, maxDepth: number): ReadBody {
     }
   }
   return request
+}
+
+/** A client that names no model leaves the choice to the gateway. */
+function withModel({ bytes, members }: ReadBody): Buffer {
+  if (members.has('model')) return bytes
+  const head = members.size === 0 ? '{"model":"*"' : '{"model":"*",'
+  return Buffer.concat([Buffer.from(head), bytes.subarray(1)])
 }
 
 function readShape(value: unknown): TextShape | null {
@@ -107,18 +114,34 @@ function readMost(most: unknown): number | null {
 }
 
 function close(answer: Buffer, facts: WrapFacts, shape: TextShape | null): Buffer {
-  const { model, costNanoUsd, fallback } = facts
+  const { model, costNanoUsd } = facts
   const cost = costNanoUsd === null ? null : costNanoUsd / NANO_PER_USD
   const head = JSON.stringify({
     negotiated_model: model,
     estimated_cost_usd: cost,
-    routing_reason: fallback ? 'fallback' : 'explicit-model',
+    routing_reason: reasonText(facts),
   })
   return Buffer.concat([
     Buffer.from(`${head.slice(0, -1)},"response":`),
     shape === null ? answer : Buffer.from(shaped(answer, shape)),
     Buffer.from('}'),
   ])
+}
+
+/** TokenHub's words, where it has one. */
+function reasonText({ reason, weight }: WrapFacts): string {
+  switch (reason) {
+    case 'explicit':
+    case 'model':
+      return 'explicit-model'
+    case 'wildcard':
+      return `routed-weight-${weight}`
+    case 'escalated':
+      return 'escalated-context-overflow'
+    case 'alias':
+    case 'fallback':
+      return reason
+  }
 }
 
 /** Only the texts change: ids, usage, tool calls and the rest stay. */
