@@ -2,6 +2,7 @@ import { rmSync, writeFileSync } from 'node:fs'
 import type { Server } from 'node:http'
 import path from 'node:path'
 import { type Core, composeCore, controlOf, needsSandbox, withProviders } from './compose-core.ts'
+import { type ComposedAnswers, composeAnswers } from './compose-answers.ts'
 import { composeOpenCalls } from './compose-open-calls.ts'
 import type { LoadedConfig, LoadOptions } from './config/load-config.ts'
 import { loadConfig } from './config/load-config.ts'
@@ -10,6 +11,7 @@ import type { TokenCounter } from './contracts/tokenizer.ts'
 import { startAdminServer } from './control-plane/admin-server.ts'
 import type { Control } from './control-plane/control.ts'
 import { inOrder } from './control-plane/in-turn.ts'
+import { IdempotentCalls } from './data-plane/idempotency/idempotent-calls.ts'
 import { createListener } from './data-plane/http/listener.ts'
 import type { DataPlane } from './data-plane/pipeline/data-plane.ts'
 import { Rotations } from './data-plane/routing/rotations.ts'
@@ -63,6 +65,7 @@ const TOUCH_EVERY_MS = 5000
 /** How late a due rotation may be told. */
 const ROTATIONS_EVERY_MS = 1000
 const PRUNE_EVERY_MS = 3_600_000
+const PRUNE_ANSWERS_EVERY_MS = 60_000
 /** Between two tokens of the sandbox: visible as a stream, and quick. */
 const SANDBOX_TOKEN_MS = 2
 
@@ -88,7 +91,8 @@ export async function composeServer(options: ServeOptions): Promise<RunningServe
   logs.root = log
   await startGateBackend(core, log)
   const { openCalls, close: closeOpenCalls } = await composeOpenCalls(core, log)
-  const parts = composeDataPlane(core, { log, tokenCounter, openCalls })
+  const answers = await composeAnswers(core.loaded().config, core.store.answers)
+  const parts = composeDataPlane(core, { log, tokenCounter, openCalls, answers })
   const proxy = createListener(parts.dataPlane)
   const drain = drainable(proxy)
   const { config } = core.loaded()
@@ -115,6 +119,7 @@ export async function composeServer(options: ServeOptions): Promise<RunningServe
       await parts.dataPlane.pools.close()
       await sandbox?.close()
       await tokenCounter.close()
+      await answers.stop()
       await core.close()
       closeOpenCalls()
       lock.release()
@@ -128,6 +133,7 @@ type DataPlaneParts = {
   readonly stats: Stats
   readonly metrics: PrometheusExporter
   readonly log: RootLogger
+  readonly answers: ComposedAnswers
 }
 
 async function sandboxFor(
@@ -155,6 +161,7 @@ function composeDataPlane(
     readonly log: RootLogger
     readonly tokenCounter: TokenCounter
     readonly openCalls: DataPlane['openCalls']
+    readonly answers: ComposedAnswers
   },
 ): DataPlaneParts {
   const { log } = given
@@ -182,6 +189,7 @@ function composeDataPlane(
     gate: core.gate,
     recorder,
     openCalls: given.openCalls,
+    idempotent: new IdempotentCalls(given.answers.store),
     tokenCounter: given.tokenCounter,
     targets: null,
     bandit: null,
@@ -204,7 +212,7 @@ function composeDataPlane(
       ...backendReadiness(core),
     }),
   }
-  return { dataPlane, stats, metrics, log }
+  return { dataPlane, stats, metrics, log, answers: given.answers }
 }
 
 /** While the database is away, this machine's disk takes the records. */
@@ -281,7 +289,7 @@ async function reload(core: Core, metrics: PrometheusExporter, log: RootLogger):
 
 /** What runs beside requests: reloads, last-used times, retention, and the statistics of the past day. */
 function startBackground(core: Core, parts: DataPlaneParts, control: Control): () => void {
-  const { log, stats } = parts
+  const { log, stats, answers } = parts
   let stopped = false
   const attempt = (what: string, work: () => Promise<unknown>): void => {
     work().catch((err: unknown) => {
@@ -315,6 +323,10 @@ function startBackground(core: Core, parts: DataPlaneParts, control: Control): (
   const rotations = setInterval(tellRotations, ROTATIONS_EVERY_MS)
   const prune = setInterval(() => attempt('pruning', () => pruneRecords(core)), PRUNE_EVERY_MS)
   attempt('pruning', () => pruneRecords(core))
+  const pruneAnswers = setInterval(
+    () => attempt('pruning answers', () => answers.store.prune()),
+    PRUNE_ANSWERS_EVERY_MS,
+  )
   attempt('restoring statistics', () => restoreStats(stats, core.store.records, Date.now()))
   return () => {
     stopped = true
@@ -324,6 +336,7 @@ function startBackground(core: Core, parts: DataPlaneParts, control: Control): (
     clearInterval(touch)
     clearInterval(rotations)
     clearInterval(prune)
+    clearInterval(pruneAnswers)
   }
 }
 

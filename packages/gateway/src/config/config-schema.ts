@@ -3,6 +3,7 @@ import type {
   AdminConfig,
   AllowedCredentialConfig,
   GatewayConfig,
+  IdempotencyConfig,
   KeysConfig,
   ServerConfig,
   TeamConfig,
@@ -20,6 +21,7 @@ import {
   looseObject,
   metadataMap,
   modelName,
+  positiveInteger,
   printableText,
   sizeValue,
 } from './schema-parts.ts'
@@ -32,7 +34,7 @@ import {
 } from './secret.ts'
 import { type ParsedStorage, storageSchema } from './storage-schema.ts'
 import { checkedText, parsedText, strict, unavailable } from './validate.ts'
-import { parseTimestampMs } from '../lib/duration.ts'
+import { parseDurationMs, parseTimestampMs } from '../lib/duration.ts'
 
 /** The file once validated. What depends on the data directory is still absent; `loadConfig` fills it in. */
 export type ParsedConfig = Omit<GatewayConfig, 'storage' | 'keys'> & {
@@ -71,6 +73,7 @@ export function configSchema(sources: SecretSources): z.ZodType<ParsedConfig> {
       retention: durationText.nullable().default('90d'),
       durability: z.enum(['normal', 'full']).default('normal'),
     }),
+    idempotency: idempotencySchema,
     providers: z.record(entryName, providerSchema(secret)).default({}),
     models: z.record(modelName, modelSchema(secret)).default({}),
     aliases: z.record(modelName, aliasSchema).default({}),
@@ -149,6 +152,18 @@ const serverSchema: z.ZodType<ServerConfig> = section({
   trusted_proxies: z.array(cidrText).default([]),
   workers: unavailable(z.union([z.int().min(0), z.literal('auto')])),
   tls: unavailable(z.union([z.boolean(), looseObject])),
+})
+
+const LONGEST_TTL_MS = 86_400_000
+
+const idempotencySchema: z.ZodType<IdempotencyConfig> = section({
+  enabled: z.boolean().default(true),
+  ttl: durationText
+    .refine((ttl) => parseDurationMs(ttl) <= LONGEST_TTL_MS, { error: 'must be 24h at most' })
+    .default('5m'),
+  max_answer: sizeValue.default('16MiB'),
+  max_bytes: sizeValue.default('256MiB'),
+  max_entries: positiveInteger.default(10_000),
 })
 
 function adminSchema(secret: z.ZodType<Secret>): z.ZodType<AdminConfig> {

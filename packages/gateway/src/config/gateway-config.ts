@@ -34,6 +34,7 @@ export type GatewayConfig = {
     readonly retention: string | null
     readonly durability: 'normal' | 'full'
   }
+  readonly idempotency: IdempotencyConfig
   readonly providers: Readonly<Record<string, ProviderConfig>>
   readonly models: Readonly<Record<string, ModelConfig>>
   readonly aliases: Readonly<Record<string, AliasConfig>>
@@ -59,6 +60,15 @@ export type StorageConfig = {
   readonly wait: string | null
   /** Of records that wait on disk for Postgres. */
   readonly spool_max: string | number
+}
+
+/** Answers that are kept to be given again under an Idempotency-Key. */
+export type IdempotencyConfig = {
+  readonly enabled: boolean
+  readonly ttl: string
+  readonly max_answer: string | number
+  readonly max_bytes: string | number
+  readonly max_entries: number
 }
 
 /** A credential that policies may name. */

@@ -119,6 +119,13 @@ describe('loadConfig', () => {
       limits: { backend: 'memory', namespace: 'tollgate', timeout: '50ms' },
       keys: { hash_key: `file:${dir}/hash.key (missing)`, previous: [], required: true },
       ledger: { enabled: true, retention: '90d', durability: 'normal' },
+      idempotency: {
+        enabled: true,
+        ttl: '5m',
+        max_answer: '16MiB',
+        max_bytes: '256MiB',
+        max_entries: 10_000,
+      },
       providers: {},
       models: {},
       aliases: {},
@@ -161,6 +168,8 @@ describe('loadConfig', () => {
     ['limits: { backend: disk }', 'limits.backend', 1, 'is no backend'],
     ['log:\n  level: loud', 'log.level', 2, 'unknown value "loud"; one of: trace, debug'],
     ['ledger: { retention: soon }', 'ledger.retention', 1, 'is no duration'],
+    ['idempotency: { ttl: 25h }', 'idempotency.ttl', 1, 'must be 24h at most'],
+    ['idempotency: { max_bytes: 0 }', 'idempotency.max_bytes', 1, 'must be at least 1'],
     ['providers:\n  x:\n    base_url: ftp://x', 'providers.x.base_url', 3, 'must start with http'],
     [
       'providers:\n  x:\n    base_url: http://u:p@x',
@@ -558,7 +567,7 @@ describe('half-written files', () => {
       const text = WHOLE.slice(0, Math.floor((i / 1_000) * WHOLE.length))
       const problems = problemsOf(() => {
         const { config } = load(text, {}, 'prefix.yaml')
-        expect(Object.keys(config)).toHaveLength(18)
+        expect(Object.keys(config)).toHaveLength(19)
         for (const name of Object.keys(config.providers)) expect(text).toContain(name)
         expect(config.policy.limits?.every((limit) => limit.unit !== undefined) ?? true).toBe(true)
         loaded++
@@ -566,5 +575,5 @@ describe('half-written files', () => {
       expect(problems.every(({ message }) => message !== '')).toBe(true)
     }
     expect(loaded).toBeGreaterThan(10)
-  })
+  }, 30_000)
 })

@@ -1,5 +1,5 @@
 import { formatPath } from '../config/config-error.ts'
-import type { GatewayConfig, ServerConfig } from '../config/gateway-config.ts'
+import type { GatewayConfig, IdempotencyConfig, ServerConfig } from '../config/gateway-config.ts'
 import { BUCKETS_POLICY } from '../config/foreign-limits.ts'
 import type { LimitConfig, PolicyConfig } from '../config/policy-config.ts'
 import { parsePolicy } from '../config/policy-schema.ts'
@@ -22,6 +22,7 @@ import { configKeyRecords } from './config-keys.ts'
 import type {
   AllowedCredential,
   GatewayPlan,
+  IdempotencyPlan,
   ModelPlan,
   OperatorTerms,
   PolicyLayers,
@@ -80,6 +81,7 @@ export function compilePlan(input: PlanInput): GatewayPlan {
     routing,
     server: compileServer(config.server),
     ledgerEnabled: config.ledger.enabled,
+    idempotency: compileIdempotency(config.idempotency),
     onDemand,
     policies,
   }
@@ -273,6 +275,17 @@ function checkProvider(
   if (providers.has(name)) return
   const near = didYouMean(name, [...providers.keys()])
   throw new PlanError(at, `no provider "${name}" is configured${near}`)
+}
+
+function compileIdempotency(idempotency: IdempotencyConfig): IdempotencyPlan | null {
+  if (!idempotency.enabled) return null
+  const maxBytes = parseSizeBytes(idempotency.max_bytes)
+  return {
+    ttlMs: parseDurationMs(idempotency.ttl),
+    maxAnswerBytes: Math.min(maxBytes, parseSizeBytes(idempotency.max_answer)),
+    maxBytes,
+    maxEntries: idempotency.max_entries,
+  }
 }
 
 function compileServer(server: ServerConfig): ServerPlan {

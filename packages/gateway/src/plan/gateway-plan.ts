@@ -21,10 +21,22 @@ export type GatewayPlan = {
   readonly routing: RoutingPlan
   readonly server: ServerPlan
   readonly ledgerEnabled: boolean
+  /** Null: idempotency keys mean nothing. */
+  readonly idempotency: IdempotencyPlan | null
   /** Targets of names that no model entry declares. */
   readonly onDemand: OnDemandTargets
   /** What a key inherits; read when a key is compiled, never per request. */
   readonly policies: PolicyLayers
+}
+
+/** What is kept of answers under idempotency keys. */
+export type IdempotencyPlan = {
+  readonly ttlMs: number
+  /** Of one answer. */
+  readonly maxAnswerBytes: number
+  /** Of all of them. */
+  readonly maxBytes: number
+  readonly maxEntries: number
 }
 
 /** Makes targets for `provider/model` names. Bounded, because the names come from clients. */

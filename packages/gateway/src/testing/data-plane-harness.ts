@@ -4,6 +4,7 @@ import type { Gate } from '../contracts/limit.ts'
 import type { ModelCatalogue } from '../contracts/catalogue.ts'
 import type { Recorder } from '../contracts/recorder.ts'
 import type { UsageRecord } from '../contracts/usage-record.ts'
+import { IdempotentCalls } from '../data-plane/idempotency/idempotent-calls.ts'
 import { createListener } from '../data-plane/http/listener.ts'
 import { createMemoryGate } from '../data-plane/limits/memory-gate.ts'
 import type { DataPlane } from '../data-plane/pipeline/data-plane.ts'
@@ -18,6 +19,7 @@ import { KeyRing } from '../plan/key-ring.ts'
 import { testKey, testPlan } from '../plan/testing/plan-fixtures.ts'
 import { PROTOCOLS } from '../registry.ts'
 import { createTokenCounter } from '../tokenizers/token-counter.ts'
+import { type MemoryAnswers, memoryAnswers } from './memory-answers.ts'
 
 export type Config = Readonly<Record<string, unknown>>
 
@@ -45,6 +47,7 @@ export type Harness = {
   readonly gate: Gate
   readonly dataPlane: DataPlane
   readonly server: Server
+  readonly answers: MemoryAnswers
   /** False: the ledger cannot be written. */
   setHealthy(healthy: boolean): void
   close(): Promise<void>
@@ -69,6 +72,7 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
   const records: UsageRecord[] = []
   const errors: unknown[] = []
   const recorder = memoryRecorder(records)
+  const answers = memoryAnswers()
   const dataPlane: DataPlane = {
     protocols: PROTOCOLS,
     plan: () => plan,
@@ -76,6 +80,7 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
     gate,
     recorder,
     openCalls: null,
+    idempotent: new IdempotentCalls(answers),
     tokenCounter: createTokenCounter({ memoBytes: 1 << 20 }),
     targets: null,
     bandit: null,
@@ -99,6 +104,7 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
     gate,
     dataPlane,
     server,
+    answers,
     setHealthy: (healthy) => recorder.setHealthy(healthy),
     async close() {
       server.close()

@@ -9,6 +9,7 @@ import { clientLeft } from '../pipeline/client-left.ts'
 import type { DataPlane } from '../pipeline/data-plane.ts'
 import { RequestContext } from '../pipeline/request-context.ts'
 import { refuseRequest, runRequest } from '../pipeline/run-request.ts'
+import { idempotencyKey } from '../idempotency/idempotency-key.ts'
 import { authenticate } from '../stages/authenticate.ts'
 import { clientAddress } from './client-address.ts'
 import { formBoundary } from './form-boundary.ts'
@@ -108,14 +109,16 @@ class Front {
     }
     const ctx = this.born(head, served, { receivedAtMs, socket: req.socket })
     this.follow(ctx, connection, res)
+    let once: string | null = null
     try {
       authenticate(ctx)
       ctx.body = await this.receive(ctx, req, waits ? res : null)
+      if (ctx.plan.idempotency !== null) once = idempotencyKey(head)
     } catch (thrown) {
       if (!req.complete) closeAfter(req, res)
       return refuseRequest(ctx, res, thrown)
     }
-    return runRequest(ctx, res)
+    return once === null ? runRequest(ctx, res) : this.dataPlane.idempotent.serve(ctx, res, once)
   }
 
   /** Counts the request until its answer is gone. */
@@ -200,7 +203,9 @@ class Front {
 
 /** The one place that learns that a client left before its answer was whole. */
 function onClose(ctx: RequestContext, res: ServerResponse): void {
-  if (!res.writableFinished) clientLeft(ctx)
+  if (res.writableFinished) return
+  if (ctx.audience === null) clientLeft(ctx)
+  else ctx.audience.left(ctx)
 }
 
 /** A body that was not read could be taken for the next request: the rest is dropped, or the connection closed. */

@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http'
+import type { ClientAnswer } from './client-answer.ts'
 
 /** Up to this size head and body go out as one write. Bytes. */
 const ONE_WRITE_BYTES = 32 * 1024
@@ -9,7 +9,7 @@ const ONE_WRITE_BYTES = 32 * 1024
  * As latin1 text a body keeps every byte, and Node joins it to the head instead of writing two pieces.
  */
 export function send(
-  response: ServerResponse,
+  response: ClientAnswer,
   status: number,
   headers: string[],
   body: Buffer,
@@ -21,12 +21,12 @@ export function send(
   else response.end(body.toString('latin1'), 'latin1')
 }
 
-export function sendJson(response: ServerResponse, status: number, body: unknown): void {
+export function sendJson(response: ClientAnswer, status: number, body: unknown): void {
   const text = typeof body === 'string' ? body : JSON.stringify(body)
   send(response, status, ['content-type', 'application/json'], Buffer.from(text))
 }
 
 /** What an ended answer still has to send is bounded in time: a client that takes nothing for this long is cut. */
-export function cutWhenStalled(response: ServerResponse, stalledMs: number): void {
+export function cutWhenStalled(response: ClientAnswer, stalledMs: number): void {
   if (response.writableLength > 0) response.setTimeout(stalledMs, () => response.destroy())
 }

@@ -9,8 +9,11 @@ export function clientLeft(ctx: RequestContext): void {
   ctx.clientGone = true
   const provider = ctx.target?.provider
   if (provider?.onClientAbort !== 'drain') return giveUp(ctx)
-  ctx.relay?.discard()
-  setTimeout(() => giveUp(ctx), provider.drainCapMs).unref()
+  // What is read on can still be given to others.
+  if (ctx.audience === null) ctx.relay?.discard()
+  setTimeout(() => {
+    if (ctx.audience?.isEmpty() !== false) giveUp(ctx)
+  }, provider.drainCapMs).unref()
 }
 
 /** At the places where a call has been waited for: nobody may be there any more. Throws `cancelled`. */

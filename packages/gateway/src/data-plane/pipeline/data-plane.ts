@@ -9,6 +9,7 @@ import type { Clock } from '../../lib/clock.ts'
 import type { Readiness } from '../../lib/readiness.ts'
 import type { GatewayPlan, KeyPlan } from '../../plan/gateway-plan.ts'
 import type { SeenKey } from '../../plan/key-ring.ts'
+import type { IdempotentCalls } from '../idempotency/idempotent-calls.ts'
 import type { Rotations } from '../routing/rotations.ts'
 import type { UpstreamPools } from '../upstream/pools.ts'
 import type { Watchdog } from '../upstream/watchdog.ts'
@@ -24,6 +25,8 @@ export type DataPlane = {
   readonly recorder: Recorder
   /** Null: nothing that is reserved outlives this process. */
   readonly openCalls: { readonly calls: OpenCalls; readonly durable: DurableCharges } | null
+  /** Asked only where the plan has idempotency. */
+  readonly idempotent: Pick<IdempotentCalls, 'serve'>
   readonly tokenCounter: TokenCounter
   /** What targets have shown; null: nothing is noted of them. */
   readonly targets: TargetBook | null

@@ -1,8 +1,8 @@
-import type { ServerResponse } from 'node:http'
 import type { Reservation } from '../../contracts/limit.ts'
 import type { ProtocolEndpoint, StreamTap } from '../../contracts/protocol.ts'
 import { GatewayError } from '../../errors/gateway-error.ts'
 import { answerHeaders } from '../http/answer-headers.ts'
+import type { ClientAnswer } from '../http/client-answer.ts'
 import { OutputLease } from '../stream/output-lease.ts'
 import { type StreamEnd, StreamRelay } from '../stream/relay-stream.ts'
 import type { BuiltRequest } from '../upstream/build-request.ts'
@@ -30,7 +30,7 @@ export async function openStream(
   ctx: RequestContext,
   call: UpstreamCall,
   options: {
-    readonly response: ServerResponse
+    readonly response: ClientAnswer
     readonly built: BuiltRequest
     readonly framing: ProtocolEndpoint['framing']
   },
@@ -70,7 +70,7 @@ export async function openStream(
   })
   ctx.relay = relay
   // It left while the head was waited for, and the answer is read on all the same.
-  if (ctx.clientGone) relay.discard()
+  if (ctx.clientGone && ctx.audience === null) relay.discard()
   call.read(relay)
   const failed = await first.promise
   if (failed !== null || !relay.started) {

@@ -1,3 +1,4 @@
+import type { AnswerOrigin } from '../../contracts/answer-store.ts'
 import type { DurableCharge } from '../../contracts/durable-charge.ts'
 import type { Envelope } from '../../contracts/envelope.ts'
 import type { Demand, Reservation } from '../../contracts/limit.ts'
@@ -29,8 +30,17 @@ export type Terms = Pick<
   'policy' | 'charges' | 'lateLimits' | 'hasTokenLimit' | 'hasUsdLimit'
 >
 
-/** How the answer ended. `refused`: before anything was generated; `cut`: after it began. */
-export type Outcome = 'open' | 'whole' | 'refused' | 'cut'
+/**
+ * How the answer ended. `refused`: before anything was generated; `cut`: after it began; `replayed`: whole, and made for
+ * another call.
+ */
+export type Outcome = 'open' | 'whole' | 'refused' | 'cut' | 'replayed'
+
+/** Several callers of one answer, which goes on as long as any of them is there. */
+export type Audience = {
+  left(ctx: RequestContext): void
+  isEmpty(): boolean
+}
 
 export type RequestBirth = {
   readonly dataPlane: DataPlane
@@ -110,6 +120,10 @@ export class RequestContext {
   /** The call at hand, so that a client that leaves takes it along. */
   call: UpstreamCall | null = null
   relay: StreamRelay | null = null
+  /** Who else gets this answer; null: only this client can. */
+  audience: Audience | null = null
+  /** The call that the answer was made for; null: this one. */
+  replayOf: AnswerOrigin | null = null
   readonly attempts: AttemptRecord[] = []
   attemptCount = 0
   attemptStartedMs = 0

@@ -1,9 +1,10 @@
-import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
+import type { IncomingHttpHeaders } from 'node:http'
 import type { Refusal } from '../../contracts/limit.ts'
 import type { AnswerFacts, ProtocolEndpoint } from '../../contracts/protocol.ts'
 import type { FailureClass } from '../../contracts/provider.ts'
 import { GatewayError, toGatewayError } from '../../errors/gateway-error.ts'
 import type { TargetPlan } from '../../plan/gateway-plan.ts'
+import type { ClientAnswer } from '../http/client-answer.ts'
 import { classifyFailure } from '../routing/classify-failure.ts'
 import { framingOf } from '../stream/answer-framing.ts'
 import { refuse, reserveTarget } from '../stages/admit.ts'
@@ -45,7 +46,7 @@ export type Failure = { readonly error: GatewayError; readonly refused: Refused 
  * Tries the targets in order until one answers. When none does, the last refusal of an upstream is passed on; throws when
  * no upstream said anything worth passing on.
  */
-export async function runAttempts(ctx: RequestContext, response: ServerResponse): Promise<Answer> {
+export async function runAttempts(ctx: RequestContext, response: ClientAnswer): Promise<Answer> {
   let last: GatewayError | null = null
   let refused: Refused | null = null
   let short: Refusal | null = null
@@ -73,7 +74,7 @@ export async function runAttempts(ctx: RequestContext, response: ServerResponse)
 function attemptTarget(
   ctx: RequestContext,
   target: TargetPlan,
-  response: ServerResponse,
+  response: ClientAnswer,
 ): Promise<Answer | Failure> {
   const retry = ctx.terms?.policy.retry ?? null
   if (retry === null) return attempt(ctx, target, response)
@@ -97,7 +98,7 @@ function releaseTarget(ctx: RequestContext): void {
 async function attempt(
   ctx: RequestContext,
   target: TargetPlan,
-  response: ServerResponse,
+  response: ClientAnswer,
 ): Promise<Answer | Failure> {
   ctx.target = target
   ctx.call = null
@@ -149,7 +150,7 @@ function noteAttempt(ctx: RequestContext, errorClass: string | null): void {
   })
 }
 
-type AnswerOptions = { readonly response: ServerResponse; readonly built: BuiltRequest }
+type AnswerOptions = { readonly response: ClientAnswer; readonly built: BuiltRequest }
 
 async function readAnswer(
   ctx: RequestContext,

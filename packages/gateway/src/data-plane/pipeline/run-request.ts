@@ -1,7 +1,7 @@
-import type { ServerResponse } from 'node:http'
 import type { Envelope } from '../../contracts/envelope.ts'
 import { GatewayError, toGatewayError } from '../../errors/gateway-error.ts'
 import { answerHeaders, overheadMs } from '../http/answer-headers.ts'
+import type { ClientAnswer } from '../http/client-answer.ts'
 import { cutWhenStalled, send } from '../http/send.ts'
 import { remainingOf } from '../../lib/tightest-limit.ts'
 import { admit } from '../stages/admit.ts'
@@ -16,7 +16,7 @@ import { type Answer, runAttempts } from './run-attempts.ts'
 import { settle } from './settle.ts'
 
 /** The order is one of the product's promises: who asks, for what, may it, then send. `ctx` is authenticated. */
-export async function runRequest(ctx: RequestContext, response: ServerResponse): Promise<void> {
+export async function runRequest(ctx: RequestContext, response: ClientAnswer): Promise<void> {
   try {
     ctx.envelope = readEnvelope(ctx)
     const resolved = resolveRoute(ctx)
@@ -66,7 +66,7 @@ function checkQuery({ endpoint, head }: RequestContext): void {
 }
 
 /** The gateway's own count, said to be one. */
-async function answerCount(ctx: RequestContext, response: ServerResponse): Promise<void> {
+async function answerCount(ctx: RequestContext, response: ClientAnswer): Promise<void> {
   const { renderCount } = ctx.endpoint
   if (renderCount === undefined) throw new TypeError('an endpoint that does not count')
   const body = Buffer.from(renderCount(await estimateInput(ctx)))
@@ -81,7 +81,7 @@ async function answerCount(ctx: RequestContext, response: ServerResponse): Promi
 async function finishWhole(
   ctx: RequestContext,
   answer: Extract<Answer, { kind: 'whole' }>,
-  response: ServerResponse,
+  response: ClientAnswer,
 ): Promise<void> {
   ctx.status = answer.status
   await settle(ctx)
@@ -113,6 +113,7 @@ async function finishStream(ctx: RequestContext, stream: OpenStream): Promise<vo
     const stop = stream.relay.stoppedAtLength ? stream.relay.lengthStop(ctx.usage) : null
     stream.relay.finish(stop ?? (isTold ? null : errorFrame(ctx, end)), ctx.usage)
   } catch (thrown) {
+    ctx.outcome = 'cut'
     stream.relay.finish(errorFrame(ctx, toGatewayError(thrown)), ctx.usage)
   }
 }
@@ -157,7 +158,7 @@ function mayBeBilled(ctx: RequestContext, error: GatewayError): boolean {
 /** Answers a refusal in the client's own protocol, after it is recorded. */
 export async function refuseRequest(
   ctx: RequestContext,
-  response: ServerResponse,
+  response: ClientAnswer,
   thrown: unknown,
 ): Promise<void> {
   const error = toGatewayError(thrown)

@@ -26,8 +26,8 @@ export function usageRecord(ctx: RequestContext): UsageRecord {
     status: ctx.status === 0 ? CLIENT_CLOSED_STATUS : ctx.status,
     errorSource: errorSource(ctx),
     errorClass: errorClass(ctx),
-    stream: ctx.envelope?.stream ?? false,
-    complete: ctx.outcome === 'whole' && !ctx.clientGone,
+    stream: (ctx.replayOf ?? ctx.envelope)?.stream ?? false,
+    complete: (ctx.outcome === 'whole' || ctx.outcome === 'replayed') && !ctx.clientGone,
     usage: ctx.usage,
     estimated: ctx.estimated,
     costNanoUsd: ctx.costNanoUsd,
@@ -35,7 +35,7 @@ export function usageRecord(ctx: RequestContext): UsageRecord {
     latencyMs: roundMs(nowMs - ctx.receivedAtMs),
     ttftMs: ctx.firstByteAtMs === null ? null : roundMs(ctx.firstByteAtMs - ctx.receivedAtMs),
     overheadMs: roundMs(ctx.overheadMs ?? overheadMs(ctx)),
-    cache: null,
+    cache: ctx.replayOf === null ? null : 'idempotent',
     limits: ctx.limitIds,
     charges: ctx.charges,
     project: clientText(ctx, PROJECT_HEADERS),
@@ -76,8 +76,12 @@ function callerOf({ key }: RequestContext): Caller {
 
 type Models = Pick<UsageRecord, 'requestedModel' | 'model' | 'servedModel' | 'provider' | 'target'>
 
-function modelsOf(ctx: RequestContext): Models {
-  const { envelope, target, servedModel } = ctx
+export function modelsOf(ctx: RequestContext): Models {
+  const { envelope, target, servedModel, replayOf } = ctx
+  if (replayOf !== null) {
+    const { requestedModel, model, servedModel: served, provider, target: id } = replayOf
+    return { requestedModel, model, servedModel: served, provider, target: id }
+  }
   const requestedModel = envelope?.model ?? null
   if (target === null) {
     return { requestedModel, model: null, servedModel, provider: null, target: null }

@@ -1,9 +1,9 @@
-import type { ServerResponse } from 'node:http'
 import type { FrameVerdict, ProtocolEndpoint, StreamTap } from '../../contracts/protocol.ts'
 import type { Usage } from '../../contracts/usage.ts'
 import { GatewayError } from '../../errors/gateway-error.ts'
 import { AwsEventSplitter } from '../../lib/aws-event-stream.ts'
 import { type FrameHandler, parseSseFrame, SseFrameSplitter } from '../../lib/sse-frames.ts'
+import type { ClientAnswer } from '../http/client-answer.ts'
 import { cutWhenStalled } from '../http/send.ts'
 import type { TranslatedStream } from '../translation/translation.ts'
 import type { BodyReader, UpstreamCall } from '../upstream/upstream-call.ts'
@@ -23,7 +23,7 @@ const AFTER_END_MS = 500
 export type StreamEnd = GatewayError | null
 
 export type RelayOptions = {
-  readonly response: ServerResponse
+  readonly response: ClientAnswer
   readonly call: UpstreamCall
   readonly tap: StreamTap
   /** The client speaks another protocol; null: bytes pass. */

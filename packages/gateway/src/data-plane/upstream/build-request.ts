@@ -101,7 +101,7 @@ function promptEdits(ctx: RequestContext, target: TargetPlan): readonly ByteEdit
 /** What a client may not say by the query: who pays, and a second model behind the one that was allowed. */
 const WITHHELD_QUERY = new Set(['model', 'key', 'api_key', 'api-key', 'apikey', 'access_token'])
 
-function passedQuery(query: string, { forwardedQuery }: Protocol): string {
+export function passedQuery(query: string, { forwardedQuery }: Protocol): string {
   if (query.length <= 1) return query
   const pairs = query.slice(1).split('&')
   const passed = pairs.filter((pair) => {
