@@ -2,6 +2,7 @@ import { rmSync, writeFileSync } from 'node:fs'
 import type { Server } from 'node:http'
 import path from 'node:path'
 import { type Core, composeCore, controlOf, needsSandbox, withProviders } from './compose-core.ts'
+import { composeBandit } from './compose-bandit.ts'
 import { type ComposedAnswers, composeAnswers } from './compose-answers.ts'
 import { composeOpenCalls } from './compose-open-calls.ts'
 import type { LoadedConfig, LoadOptions } from './config/load-config.ts'
@@ -14,6 +15,7 @@ import { inOrder } from './control-plane/in-turn.ts'
 import { IdempotentCalls } from './data-plane/idempotency/idempotent-calls.ts'
 import { createListener } from './data-plane/http/listener.ts'
 import type { DataPlane } from './data-plane/pipeline/data-plane.ts'
+import { Rewards } from './data-plane/routing/reward.ts'
 import { Rotations } from './data-plane/routing/rotations.ts'
 import { discoverModels, probeProvider } from './data-plane/upstream/probe-provider.ts'
 import { UpstreamPools } from './data-plane/upstream/pools.ts'
@@ -91,8 +93,15 @@ export async function composeServer(options: ServeOptions): Promise<RunningServe
   logs.root = log
   await startGateBackend(core, log)
   const { openCalls, close: closeOpenCalls } = await composeOpenCalls(core, log)
+  const learning = await composeBandit(core.store, () => core.plan().routing.forgetting)
   const answers = await composeAnswers(core.loaded().config, core.store.answers)
-  const parts = composeDataPlane(core, { log, tokenCounter, openCalls, answers })
+  const parts = composeDataPlane(core, {
+    log,
+    tokenCounter,
+    openCalls,
+    answers,
+    bandit: learning.bandit,
+  })
   const proxy = createListener(parts.dataPlane)
   const drain = drainable(proxy)
   const { config } = core.loaded()
@@ -101,6 +110,9 @@ export async function composeServer(options: ServeOptions): Promise<RunningServe
   const onError = (err: unknown): void => log.error({ err }, 'the admin API failed')
   const admin = await startAdminServer(control, { ...config.admin, onError })
   const stopBackground = startBackground(core, parts, control)
+  const stopLearning = learning.start((err) => {
+    if (!isAway(err)) log.warn({ err }, 'what the bandit learned is not saved yet')
+  })
   const runtimeFile = writeRuntimeFile(config.dir, { proxyUrl, adminUrl: admin.url })
   core.events.emit('server.start', { version: VERSION, proxy_url: proxyUrl })
   return {
@@ -119,6 +131,8 @@ export async function composeServer(options: ServeOptions): Promise<RunningServe
       await parts.dataPlane.pools.close()
       await sandbox?.close()
       await tokenCounter.close()
+      stopLearning()
+      await learning.sync().catch(() => {})
       await answers.stop()
       await core.close()
       closeOpenCalls()
@@ -161,6 +175,7 @@ function composeDataPlane(
     readonly log: RootLogger
     readonly tokenCounter: TokenCounter
     readonly openCalls: DataPlane['openCalls']
+    readonly bandit: DataPlane['bandit']
     readonly answers: ComposedAnswers
   },
 ): DataPlaneParts {
@@ -192,7 +207,8 @@ function composeDataPlane(
     idempotent: new IdempotentCalls(given.answers.store),
     tokenCounter: given.tokenCounter,
     targets: null,
-    bandit: null,
+    bandit: given.bandit,
+    rewards: new Rewards(),
     rotations: new Rotations(),
     pools: new UpstreamPools(),
     watchdog: new Watchdog(),
@@ -294,8 +310,7 @@ function startBackground(core: Core, parts: DataPlaneParts, control: Control): (
   const attempt = (what: string, work: () => Promise<unknown>): void => {
     work().catch((err: unknown) => {
       // What is cut off by the store's closing is no news, and that the database is away is told once.
-      const isKnown = err instanceof StoreError && err.reason === 'away'
-      if (!stopped && !isKnown) log.warn({ err }, `${what} failed`)
+      if (!stopped && !isAway(err)) log.warn({ err }, `${what} failed`)
     })
   }
   const reloadQuietly = (): void => {
@@ -338,6 +353,10 @@ function startBackground(core: Core, parts: DataPlaneParts, control: Control): (
     clearInterval(prune)
     clearInterval(pruneAnswers)
   }
+}
+
+function isAway(err: unknown): boolean {
+  return err instanceof StoreError && err.reason === 'away'
 }
 
 async function pruneRecords(core: Core): Promise<void> {

@@ -188,6 +188,8 @@ export type RoutingConfig = {
   /** Of the strategy `score`. */
   readonly default_mode: string
   readonly modes: Readonly<Record<string, ModeWeights>>
+  /** Of the strategy `thompson`: what is known of a target loses half its weight in a time, and two thirds in requests. */
+  readonly thompson: { readonly half_life: string; readonly window: number }
   /** What `*` and `auto` stand for. Absent: all models of the configuration. */
   readonly wildcard?: readonly string[]
 }

@@ -129,7 +129,7 @@ describe('loadConfig', () => {
       providers: {},
       models: {},
       aliases: {},
-      routing: { default_mode: 'normal', modes: {} },
+      routing: { default_mode: 'normal', modes: {}, thompson: { half_life: '24h', window: 400 } },
       policy: {},
       policies: {},
       teams: {},
@@ -349,10 +349,10 @@ describe('loadConfig', () => {
     ['routing: { modes: { mine: {} } }', 'routing.modes.mine', 1, 'must weigh something'],
     ['routing: { strategy: best }', 'routing.strategy', 1, 'unknown value "best"'],
     [
-      'routing: { thompson: { half_life: 24h } }',
-      'routing.thompson',
+      'routing: { thompson: { window: 5 } }',
+      'routing.thompson.window',
       1,
-      'not available in this version',
+      'at least 20',
     ],
     [
       'virtual_keys:\n  - { name: a, hash: tkn_x }',

@@ -1,8 +1,8 @@
 import * as z from 'zod'
 import { type ModeWeights, STRATEGIES } from '../contracts/routing.ts'
 import type { AliasConfig, RoutingConfig } from './gateway-config.ts'
-import { entryName, modelName } from './schema-parts.ts'
-import { strict, unavailable } from './validate.ts'
+import { durationText, entryName, modelName } from './schema-parts.ts'
+import { strict } from './validate.ts'
 
 const MAX_VARIANTS = 100
 
@@ -28,7 +28,13 @@ export const routingConfigSchema: z.ZodType<RoutingConfig> = z.preprocess(
     strategy: z.exactOptional(strategyName),
     default_mode: entryName.default('normal'),
     modes: z.record(entryName, modeSchema).default({}),
-    thompson: unavailable(z.record(z.string(), z.unknown())),
+    thompson: z.preprocess(
+      (value) => value ?? {},
+      strict({
+        half_life: durationText.default('24h'),
+        window: z.int().min(20).max(1_000_000).default(400),
+      }),
+    ),
     wildcard: z.exactOptional(z.array(modelName).min(1).max(1000)),
   }),
 )

@@ -12,12 +12,7 @@ import { parseDurationMs, parseSizeBytes } from '../lib/duration.ts'
 import { checkKey, compileKey } from './compile-key.ts'
 import { compileModel, type CatalogueOf, type ModelSources } from './compile-model.ts'
 import { compileProvider } from './compile-provider.ts'
-import {
-  checkBandit,
-  checkPolicyRouting,
-  compileRoutingPlan,
-  type StoredAlias,
-} from './compile-routing.ts'
+import { checkPolicyRouting, compileRoutingPlan, type StoredAlias } from './compile-routing.ts'
 import { configKeyRecords } from './config-keys.ts'
 import type {
   AllowedCredential,
@@ -44,8 +39,6 @@ export type PlanInput = {
   readonly storedPolicies: readonly PolicyRecord[]
   /** Aliases of the store. One of the file with the same name wins. Absent: none. */
   readonly storedAliases?: readonly StoredAlias[]
-  /** Whether there is a bandit to order by. Absent: there is none, and `thompson` is refused. */
-  readonly bandit?: boolean
   readonly revision: number
   /** Where credentials that the catalogue names are looked up. */
   readonly env: Readonly<Record<string, string | undefined>>
@@ -67,9 +60,8 @@ export function compilePlan(input: PlanInput): GatewayPlan {
   const models = compileModels(input, { providers, catalogue })
   checkTargetIds(models)
   const onDemand = createOnDemandTargets(providers, catalogue)
-  const bandit = input.bandit ?? false
   const stored = input.storedAliases ?? []
-  const routing = compileRoutingPlan(config, { models, providers, onDemand }, { stored, bandit })
+  const routing = compileRoutingPlan(config, { models, providers, onDemand }, stored)
   const policies = compileLayers(input, providers, routing.modes)
   checkPolicies(config, policies, providers)
   return {
@@ -105,10 +97,7 @@ function compileModels(
     },
   }
   const models = new Map<string, ModelPlan>()
-  checkBandit(sources.strategy, 'routing.strategy', input.bandit ?? false)
   for (const [name, model] of Object.entries(config.models)) {
-    const at = formatPath(['models', name, 'strategy'])
-    checkBandit(model.strategy ?? '', at, input.bandit ?? false)
     models.set(name, compileModel(name, model, sources))
   }
   return models
@@ -160,7 +149,7 @@ const ANONYMOUS: KeyRecord = {
 
 /** A stored policy that is not valid any more is left out, so that the keys that name it are refused, not loosened. */
 function compileLayers(
-  { config, storedPolicies, bandit = false }: PlanInput,
+  { config, storedPolicies }: PlanInput,
   providers: ReadonlyMap<string, ProviderPlan>,
   modes: RoutingPlan['modes'],
 ): PolicyLayers {
@@ -175,7 +164,7 @@ function compileLayers(
     name,
     team.policy,
   ])
-  const operator = { ...compileOperator(config, providers), modes, bandit }
+  const operator = { ...compileOperator(config, providers), modes }
   const global = withLimits(config.policy, buckets?.limits ?? [])
   return { global, teams: new Map(teams), named, operator }
 }
@@ -191,7 +180,7 @@ function withLimits(global: PolicyConfig, limits: readonly LimitConfig[]): Polic
 function compileOperator(
   config: GatewayConfig,
   providers: ReadonlyMap<string, ProviderPlan>,
-): Omit<OperatorTerms, 'modes' | 'bandit'> {
+): Omit<OperatorTerms, 'modes'> {
   const credentials = config.credentials.allowed.map(
     ({ credential, providers: names }, index): [string, AllowedCredential] => {
       const at = `credentials.allowed[${index}]`

@@ -2,6 +2,7 @@ import { formatPath } from '../config/config-error.ts'
 import type { AliasConfig, GatewayConfig, RoutingConfig } from '../config/gateway-config.ts'
 import { BUILT_IN_MODES, type Strategy } from '../contracts/routing.ts'
 import { didYouMean } from '../lib/did-you-mean.ts'
+import { parseDurationMs } from '../lib/duration.ts'
 import type {
   AliasPlan,
   GatewayPlan,
@@ -26,14 +27,14 @@ export type StoredAlias = { readonly name: string; readonly alias: AliasConfig }
 export function compileRoutingPlan(
   config: GatewayConfig,
   served: Served,
-  use: { readonly stored: readonly StoredAlias[]; readonly bandit: boolean },
+  stored: readonly StoredAlias[],
 ): RoutingPlan {
   const { routing } = config
   const modes = new Map([...Object.entries(BUILT_IN_MODES), ...Object.entries(routing.modes)])
   if (routing.modes[THOMPSON] !== undefined) {
     throw new PlanError(`routing.modes.${THOMPSON}`, 'is the name of the bandit itself')
   }
-  checkMode(routing.default_mode, 'routing.default_mode', { modes, bandit: use.bandit })
+  checkMode(routing.default_mode, 'routing.default_mode', modes)
   for (const name of WILDCARDS) {
     const problem = `"${name}" stands for any model, so none can have this name`
     if (served.models.has(name)) throw new PlanError(formatPath(['models', name]), problem)
@@ -41,37 +42,29 @@ export function compileRoutingPlan(
   return {
     modes,
     defaultMode: routing.default_mode,
+    forgetting: {
+      halfLifeMs: parseDurationMs(routing.thompson.half_life),
+      window: routing.thompson.window,
+    },
     wildcard: compileWildcard(routing, served),
-    aliases: compileAliases(config, served, use.stored),
+    aliases: compileAliases(config, served, stored),
   }
 }
 
-/** Throws `PlanError` unless there is such a mode, and this build can honour it. */
-export function checkMode(
-  mode: string,
-  at: string,
-  known: { readonly modes: RoutingPlan['modes']; readonly bandit: boolean },
-): void {
-  if (mode === THOMPSON) return checkBandit(mode, at, known.bandit)
-  if (known.modes.has(mode)) return
-  const near = didYouMean(mode, [...known.modes.keys(), THOMPSON])
+/** Throws `PlanError` unless there is such a mode. */
+export function checkMode(mode: string, at: string, modes: RoutingPlan['modes']): void {
+  if (mode === THOMPSON || modes.has(mode)) return
+  const near = didYouMean(mode, [...modes.keys(), THOMPSON])
   throw new PlanError(at, `no mode "${mode}" is known${near}`)
-}
-
-/** Throws `PlanError` when the order would be a bandit's, and there is none. */
-export function checkBandit(strategy: string, at: string, bandit: boolean): void {
-  if (strategy !== THOMPSON || bandit) return
-  throw new PlanError(at, 'thompson is not available in this version')
 }
 
 /** Throws `PlanError` when a policy asks for what does not exist. */
 export function checkPolicyRouting(
-  routing: { readonly mode?: string; readonly strategy?: string },
-  operator: Pick<OperatorTerms, 'modes' | 'bandit'>,
+  routing: { readonly mode?: string },
+  { modes }: Pick<OperatorTerms, 'modes'>,
   at: string,
 ): void {
-  if (routing.mode !== undefined) checkMode(routing.mode, `${at}mode`, operator)
-  checkBandit(routing.strategy ?? '', `${at}strategy`, operator.bandit)
+  if (routing.mode !== undefined) checkMode(routing.mode, `${at}mode`, modes)
 }
 
 const WILDCARD_STRATEGY: Strategy = 'score'

@@ -21,6 +21,7 @@ export type GatewayPlan = {
   readonly routing: RoutingPlan
   readonly server: ServerPlan
   readonly ledgerEnabled: boolean
+  readonly health: HealthPlan
   /** Null: idempotency keys mean nothing. */
   readonly idempotency: IdempotencyPlan | null
   /** Targets of names that no model entry declares. */
@@ -65,8 +66,6 @@ export type OperatorTerms = {
   readonly credentials: ReadonlyMap<string, AllowedCredential>
   /** What policies may name as `routing.mode`, besides `thompson`. */
   readonly modes: RoutingPlan['modes']
-  /** Whether there is one to order by. */
-  readonly bandit: boolean
   readonly customUpstreams: {
     readonly enabled: boolean
     readonly allowPrivate: boolean
@@ -79,6 +78,39 @@ export type AllowedCredential = {
   readonly value: string | null
   /** Providers that may see it; null: whichever the policy names. */
   readonly providers: ReadonlySet<string> | null
+}
+
+/** How targets are judged, and what attempts may cost. */
+export type HealthPlan = {
+  readonly breaker: BreakerPlan
+  /** Null: providers are not asked whether they are back. */
+  readonly probes: { readonly intervalMs: number; readonly timeoutMs: number } | null
+  readonly retries: RetryBudgetPlan
+  /** How long a target without money is left alone where its vendor does not say. */
+  readonly quotaMs: number
+  /** Whether what vendors say of their own rate limits is obeyed. */
+  readonly obeyRates: boolean
+}
+
+export type BreakerPlan = {
+  /** In a row, after which the circuit opens. */
+  readonly failures: number
+  /** 0 to 1; opens the circuit once the window weighs `minRequests`. */
+  readonly failureShare: number
+  readonly minRequests: number
+  /** Time after which an outcome weighs about a third. */
+  readonly windowMs: number
+  /** From the opening to the first trial; doubled by each trial that fails, up to `maxOpenMs`. */
+  readonly openMs: number
+  readonly maxOpenMs: number
+}
+
+/** Further attempts at a provider, beyond the first of each call. */
+export type RetryBudgetPlan = {
+  /** Earned by each first attempt. */
+  readonly share: number
+  /** Ready without having been earned. */
+  readonly burst: number
 }
 
 export type ServerPlan = {
@@ -205,6 +237,8 @@ export type RoutingPlan = {
   readonly modes: ReadonlyMap<string, ModeWeights>
   /** Of the strategy `score`, where nobody says otherwise. */
   readonly defaultMode: string
+  /** How the bandit of the strategy `thompson` forgets: in time, and in requests. */
+  readonly forgetting: { readonly halfLifeMs: number; readonly window: number }
   /** What `*` and `auto` stand for: every target of its models. Null: no model is there. */
   readonly wildcard: ModelPlan | null
   /** Null: there are none. */

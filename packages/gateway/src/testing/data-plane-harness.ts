@@ -8,7 +8,9 @@ import { IdempotentCalls } from '../data-plane/idempotency/idempotent-calls.ts'
 import { createListener } from '../data-plane/http/listener.ts'
 import { createMemoryGate } from '../data-plane/limits/memory-gate.ts'
 import type { DataPlane } from '../data-plane/pipeline/data-plane.ts'
+import { Rewards } from '../data-plane/routing/reward.ts'
 import { Rotations } from '../data-plane/routing/rotations.ts'
+import { ThompsonBandit, USUAL_FORGETTING } from '../data-plane/routing/thompson-bandit.ts'
 import { UpstreamPools } from '../data-plane/upstream/pools.ts'
 import { type SilenceLimits, Watchdog } from '../data-plane/upstream/watchdog.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
@@ -83,7 +85,8 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
     idempotent: new IdempotentCalls(answers),
     tokenCounter: createTokenCounter({ memoBytes: 1 << 20 }),
     targets: null,
-    bandit: null,
+    bandit: new ThompsonBandit(() => USUAL_FORGETTING),
+    rewards: new Rewards(),
     rotations: new Rotations(),
     pools: options.pools ?? new UpstreamPools(),
     watchdog: new Watchdog(options.silence),

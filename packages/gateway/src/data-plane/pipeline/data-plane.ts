@@ -9,6 +9,7 @@ import type { Clock } from '../../lib/clock.ts'
 import type { Readiness } from '../../lib/readiness.ts'
 import type { GatewayPlan, KeyPlan } from '../../plan/gateway-plan.ts'
 import type { SeenKey } from '../../plan/key-ring.ts'
+import type { Rewards } from '../routing/reward.ts'
 import type { IdempotentCalls } from '../idempotency/idempotent-calls.ts'
 import type { Rotations } from '../routing/rotations.ts'
 import type { UpstreamPools } from '../upstream/pools.ts'
@@ -30,8 +31,8 @@ export type DataPlane = {
   readonly tokenCounter: TokenCounter
   /** What targets have shown; null: nothing is noted of them. */
   readonly targets: TargetBook | null
-  /** Null: the strategy `thompson` is refused when the configuration is compiled. */
-  readonly bandit: Bandit | null
+  readonly bandit: Bandit
+  readonly rewards: Rewards
   readonly rotations: Rotations
   readonly pools: UpstreamPools
   readonly watchdog: Watchdog

@@ -126,6 +126,8 @@ export class RequestContext {
   replayOf: AnswerOrigin | null = null
   readonly attempts: AttemptRecord[] = []
   attemptCount = 0
+  /** What each attempt was worth to the bandit; null: it did not choose. */
+  rewards: readonly (number | null)[] | null = null
   attemptStartedMs = 0
   upstreamRequestId: string | null = null
   servedModel: string | null = null

@@ -70,14 +70,14 @@ function decide(ctx: RequestContext, entry: Entry, { groups, size }: Chosen): vo
     refused.push(...selection.candidates.slice(selection.order.length))
     rejected.push(...selection.rejected)
   }
-  ctx.decision = decisionOf(entry, way, [...placed, ...refused])
+  ctx.decision = decisionOf(entry, query, [...placed, ...refused])
   ctx.targets = order.length > 0 ? order : serveAnyway(ctx, rejected)
   if (ctx.targets.length === 0) throw noTargetError(ctx, rejected)
 }
 
 function decisionOf(
   { model, name, alias }: Entry,
-  { strategy, mode }: Way,
+  { strategy, mode, arm }: SelectQuery,
   candidates: readonly CandidateView[],
 ): RouteDecision {
   return {
@@ -86,6 +86,7 @@ function decisionOf(
     alias,
     variant: alias === null ? null : name,
     reason: alias === null ? model.reason : 'alias',
+    ...(strategy === 'thompson' ? { arm } : {}),
     candidates,
   }
 }
@@ -110,6 +111,7 @@ function queryFor(ctx: RequestContext, { way, size, targets }: QueryParts): Sele
     seed: seedOf(ctx.requestId),
     seedText: ctx.requestId,
     nowMs: clock.monotonicMs(),
+    wallMs: clock.wallMs(),
     hints: hintsFor(ctx),
     needs,
     size,

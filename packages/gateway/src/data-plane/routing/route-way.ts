@@ -40,10 +40,8 @@ export function wayFor(ctx: RequestContext, model: ModelPlan): Way {
 
 function askedWay(ctx: RequestContext, mode: string): Way {
   const { modes } = ctx.plan.routing
-  if (modes.has(mode) || (mode === THOMPSON && ctx.dataPlane.bandit !== null)) {
-    return modeWay(ctx, mode)
-  }
-  const near = didYouMean(mode, [...modes.keys()])
+  if (modes.has(mode) || mode === THOMPSON) return modeWay(ctx, mode)
+  const near = didYouMean(mode, [...modes.keys(), THOMPSON])
   const problem = `mode: no mode "${mode}" is known${near}.`
   throw new GatewayError('invalid_request', problem, { details: { param: 'mode' } })
 }

@@ -42,6 +42,8 @@ export type SelectQuery = {
   readonly seedText: string
   /** Monotonic. */
   readonly nowMs: number
+  /** Ms since 1970: what the bandit learned outlives the process. */
+  readonly wallMs: number
   readonly strategy: Strategy
   readonly mode: string | null
   /** Of `score`. */
@@ -53,6 +55,6 @@ export type SelectQuery = {
   readonly arm: ArmContext
   readonly checks: TargetChecks
   readonly book: TargetBook | null
-  readonly bandit: Bandit | null
+  readonly bandit: Bandit
   readonly rotations: Rotations
 }
