@@ -5,102 +5,31 @@ import {
   type RedisProcess,
   startRedis,
 } from '../../packages/gateway/src/testing/redis-process.ts'
-import { askOf, type CallAnswer, call } from '../harness/call.ts'
 import { closeAll } from '../harness/cleanup.ts'
-import { type Gateway, startGateway } from '../harness/gateway.ts'
-import { nothingOpen } from '../harness/nothing-open.ts'
+import type { Gateway } from '../harness/gateway.ts'
+import {
+  type Fleet,
+  load,
+  RECOVERY_MS,
+  settled,
+  startFleet,
+  statuses,
+  up,
+} from '../harness/redis-fleet.ts'
 import { type SandboxProcess, startSandboxProcess } from '../harness/sandbox.ts'
 import { waitFor } from '../harness/wait-for.ts'
 
-/** How soon all must be as before. */
-const RECOVERY_MS = 5000
-
-type Fleet = {
-  readonly gateways: readonly Gateway[]
-  /** One call, at the gateways in turn. */
-  readonly ask: (index: number) => Promise<CallAnswer>
-}
-
 let redis: RedisProcess
 let sandbox: SandboxProcess
-let namespace = 0
 
-/** Gateways with stores and keys of their own, which share nothing but Redis. */
-async function fleet(size: number, limits: readonly object[]): Promise<Fleet> {
-  namespace += 1
-  const config = {
-    log: { level: 'info' },
-    limits: { backend: redis.url, namespace: `t${namespace}`, timeout: '250ms' },
-    providers: { local: sandbox.provider },
-    models: {
-      priced: {
-        price: { input: 1, output: 2 },
-        targets: [{ provider: 'local', model: 'words-20' }],
-      },
-    },
-    policy: { default_provider: 'local', limits },
-  }
-  const gateways = await Promise.all(
-    Array.from({ length: size }, () => startGateway({ config, args: ['--json-logs'] })),
-  )
-  const keys = await Promise.all(gateways.map(({ admin }) => admin.createKey()))
-  const { path, body } = askOf({ model: 'priced', maxTokens: 20 })
-  return {
-    gateways,
-    ask(index) {
-      const at = index % size
-      return call(`${gateways[at]?.proxyUrl}${path}`, { key: keys[at]?.key ?? '', body })
-    },
-  }
-}
-
-function statuses(answers: readonly CallAnswer[]): Readonly<Record<string, number>> {
-  const counts: Record<string, number> = {}
-  for (const { status } of answers) counts[status] = (counts[status] ?? 0) + 1
-  return counts
-}
-
-async function up({ gateways }: Fleet, value: 0 | 1): Promise<void> {
-  await waitFor(
-    `tollgate_gate_backend_up ${value}`,
-    async () => {
-      for (const { admin } of gateways) {
-        if ((await admin.metrics()).sum('tollgate_gate_backend_up') !== value) return false
-      }
-      return true
-    },
-    RECOVERY_MS,
-  )
-}
-
-async function settled({ gateways }: Fleet, limit: string): Promise<number> {
-  for (const { admin } of gateways) await nothingOpen(admin)
-  return await waitFor(`the end of all reservations of ${limit}`, async () => {
-    const [first] = gateways
-    const view = await first?.admin.limit(limit)
-    return view !== undefined && view.reserved === 0 && view.used
-  })
+/** As `startFleet`, with the Redis and the provider of the test. */
+function fleet(size: number, limits: readonly object[]): Promise<Fleet> {
+  return startFleet({ size, redisUrl: redis.url, sandbox, limits })
 }
 
 async function readiness({ proxyUrl }: Gateway): Promise<{ status: number; text: string }> {
   const response = await fetch(`${proxyUrl}/health/ready`)
   return { status: response.status, text: await response.text() }
-}
-
-/** Calls one after another at each of some places, until told to stop. */
-function load(one: Fleet, places: number): { readonly stop: () => Promise<CallAnswer[]> } {
-  const state = { on: true }
-  const answers: CallAnswer[] = []
-  const work = Array.from({ length: places }, async (_, place) => {
-    for (let i = place; state.on; i++) answers.push(await one.ask(i))
-  })
-  return {
-    async stop() {
-      state.on = false
-      await Promise.all(work)
-      return answers
-    },
-  }
 }
 
 describe.skipIf(!hasRedis())('limits in Redis', () => {

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { LimitCharge } from '../../../contracts/limit.ts'
 import { type ScriptConnection, ServerAway } from '../../../contracts/script-server.ts'
 import type { LostCounter } from './known-states.ts'
-import { batches, keysOf, perCounter } from './script-calls.ts'
+import { batches, keysOf, listOf, perCounter } from './script-calls.ts'
 import type { SharedGateParts } from './gate-parts.ts'
 
 const READY_PAUSE_MS = 50
@@ -26,8 +26,12 @@ export class Attachment {
     return `${this.generation}/${this.#number}`
   }
 
-  /** `fresh`: the leases of this process are not known there. */
-  async begin(connection: ScriptConnection, members: number): Promise<{ readonly fresh: boolean }> {
+  /** `fresh`: the leases of this process are not known there. `isEnding`: the end of a reservation is still to be told. */
+  async begin(
+    connection: ScriptConnection,
+    members: number,
+    isEnding: (name: string) => boolean,
+  ): Promise<{ readonly fresh: boolean }> {
     this.#number += 1
     const proposed = randomBytes(9).toString('base64url')
     const answer = await this.#parts.call(
@@ -42,6 +46,7 @@ export class Attachment {
     if (fresh) {
       await this.restore(connection)
       await this.#reopen(connection)
+      await this.#forgetEnded(connection, isEnding)
     }
     await this.#ready(connection)
     return { fresh }
@@ -98,6 +103,21 @@ export class Attachment {
         ]),
       ]
       await call(connection, 'reopen', keysOf(charges), args)
+    }
+  }
+
+  /** A server that took over may not have heard of ends that the one before it had answered. */
+  async #forgetEnded(
+    connection: ScriptConnection,
+    isEnding: (name: string) => boolean,
+  ): Promise<void> {
+    const { open, call } = this.#parts
+    const answer = await call(connection, 'mine', [], [])
+    for (const one of answer.list(2)) {
+      const [name, ...counters] = listOf(one).map(String)
+      if (name === undefined || open.has(name) || isEnding(name)) continue
+      const args = counters.flatMap((counter) => ['0', '', counter])
+      await call(connection, 'close', counters, [name, 'forget', '', ...args])
     }
   }
 

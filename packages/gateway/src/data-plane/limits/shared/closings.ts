@@ -36,6 +36,10 @@ export class Closings {
     if (connection !== null) this.#tell(connection, closing)
   }
 
+  isWaiting(name: string): boolean {
+    return this.#waiting.has(name)
+  }
+
   retry(connection: ScriptConnection): void {
     for (const closing of this.#waiting.values()) this.#tell(connection, closing)
   }

@@ -909,10 +909,10 @@ local function reached_alerts(c, fractions)
 end
 
 -- Of the usage, windows take what was reserved in them, in order, and the last takes the rest.
-local function close_holds(c, holds, used, expire)
+local function close_holds(c, holds, used, all)
   for j, hold in ipairs(holds) do
-    local share = (expire or j < #holds) and hold[4] or used
-    if not expire then share = min(share, used) end
+    local share = (all or j < #holds) and hold[4] or used
+    if not all then share = min(share, used) end
     used = used - share
     local taken = hold_of(hold[3], hold[4])
     if c.inc == hold[2] then
@@ -925,7 +925,9 @@ local function close_holds(c, holds, used, expire)
   end
 end
 
--- ARGV: 5 reservation, 6 `settle`, `release` or `expire`, 7 reservations whose end was answered, by spaces; then per counter
+-- `forget`: its end was answered by a server that is lost. What it used of durable counters was brought by those who knew
+-- it; of others it is taken as used.
+-- ARGV: 5 reservation, 6 `settle`, `release`, `expire` or `forget`, 7 reservations whose end was answered, by spaces; then per counter
 -- of the reservation: used, alerts, name.
 function ops.close()
   local packed = call('HGET', KEYS[2], ARGV[5])
@@ -942,7 +944,8 @@ function ops.close()
           c.restored = nil
           reached_alerts(c, ARGV[at + 1])
         end
-        close_holds(c, by_name[ARGV[at + 2]] or {}, tonumber(ARGV[at]), expire)
+        local all = expire or (ARGV[6] == 'forget' and not is_durable(c))
+        close_holds(c, by_name[ARGV[at + 2]] or {}, tonumber(ARGV[at]), all)
       end
     end
     keep_time()
@@ -959,7 +962,7 @@ function ops.close()
     end
     call('HDEL', KEYS[2], ARGV[5])
     call('ZREM', KEYS[3], ARGV[5])
-    if not expire then
+    if ARGV[6] == 'settle' or ARGV[6] == 'release' then
       -- Until the process says that it got the answer, a new generation must not take it again.
       call('HSET', KEYS[7], 'x:' .. ARGV[5], 1)
       call('PEXPIRE', KEYS[7], DAY_MS)
@@ -1144,15 +1147,29 @@ end
 
 local function saved(c) return { c.d, json(meter_of(c).save(c)) } end
 
+local function with_names(id, r)
+  local one = { id }
+  for name in pairs(holds_by_name(r)) do one[#one + 1] = name end
+  return one
+end
+
+-- Open reservations of this process, each with the names of its counters.
+function ops.mine()
+  local found, all = {}, call('HGETALL', KEYS[2])
+  for i = 1, #all, 2 do
+    local r = unpack_(all[i + 1])
+    if r.by == process then found[#found + 1] = with_names(all[i], r) end
+  end
+  return { 1, now, found }
+end
+
 -- Reservations whose owner is lost: each with the names of its counters. ARGV: 5 how many at most.
 function ops.due()
   local found = {}
   for _, id in ipairs(call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT', 0, ARGV[5])) do
     local packed = call('HGET', KEYS[2], id)
     if packed then
-      local one = { id }
-      for name in pairs(holds_by_name(unpack_(packed))) do one[#one + 1] = name end
-      found[#found + 1] = one
+      found[#found + 1] = with_names(id, unpack_(packed))
     else
       call('ZREM', KEYS[3], id)
     end

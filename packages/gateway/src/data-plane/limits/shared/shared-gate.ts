@@ -340,7 +340,9 @@ export class SharedGate implements Gate {
   }
 
   async #connect(connection: ScriptConnection): Promise<void> {
-    const { fresh } = await this.#attachment.begin(connection, this.#housekeeping.members)
+    const { fresh } = await this.#attachment.begin(connection, this.#housekeeping.members, (name) =>
+      this.#closings.isWaiting(name),
+    )
     // From here on nothing is waited for, so that the calls are run before the next request's.
     this.#goOn(connection, fresh)
   }
