@@ -3,8 +3,16 @@ import type { RouteCandidateView, RouteDecisionView } from './admin-api.ts'
 
 /** Why a request went where it went, in the names of the admin API. */
 export function decisionView(decision: RouteDecision): RouteDecisionView {
-  const { strategy, mode, alias, variant, reason, candidates } = decision
-  return { strategy, mode, alias, variant, reason, candidates: candidates.map(candidateView) }
+  const { strategy, mode, alias, variant, reason, arm, candidates } = decision
+  return {
+    strategy,
+    mode,
+    alias,
+    variant,
+    reason,
+    ...(arm === undefined ? {} : { arm }),
+    candidates: candidates.map(candidateView),
+  }
 }
 
 function candidateView(view: CandidateView): RouteCandidateView {

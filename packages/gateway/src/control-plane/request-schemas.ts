@@ -2,6 +2,7 @@ import * as z from 'zod'
 import { endpointList, entryName, metadataMap, printableText } from '../config/schema-parts.ts'
 import { checkedText, strict } from '../config/validate.ts'
 import type {
+  ChoicePolicyBody,
   CreateKeyBody,
   EventQuery,
   ExplainQuery,
@@ -13,6 +14,7 @@ import type {
   ModelQuery,
   PageQuery,
   ResetLimitBody,
+  RewardQuery,
   RotateKeyBody,
   SubjectBody,
   UpdateKeyBody,
@@ -168,6 +170,25 @@ const usage = {
 }
 export const usageFilter: z.ZodType<UsageFilter> = strict(usage)
 export const usageQuery: z.ZodType<UsageQuery> = strict({ ...usage, ...page })
+
+export const rewardQuery: z.ZodType<RewardQuery> = strict({
+  ...usage,
+  ...page,
+  target: z.exactOptional(filterText),
+})
+
+const MAX_TARGETS = 1000
+const targetId = z.string().min(1).max(512)
+export const choicePolicyBody: z.ZodType<ChoicePolicyBody> = strict({
+  ...usage,
+  policy: strict({
+    strategy: z.enum(['priority', 'weighted', 'score', 'latency', 'thompson']),
+    targets: z.exactOptional(z.array(targetId).min(1).max(MAX_TARGETS)),
+    weights: z.exactOptional(z.record(targetId, z.number().min(0).max(1_000_000))),
+    mode: z.exactOptional(z.string().max(128)),
+  }),
+})
+NAMED_SCHEMAS.add(choicePolicyBody, { id: 'ChoicePolicy' })
 
 export const eventQuery: z.ZodType<EventQuery> = strict({
   type: z.exactOptional(filterText),

@@ -1,5 +1,7 @@
 import * as z from 'zod'
-import type { RouteDecisionView } from './admin-api.ts'
+import type { AliasConfig } from '../config/gateway-config.ts'
+import { aliasSchema } from '../config/routing-schema.ts'
+import type { AliasView, RouteDecisionView } from './admin-api.ts'
 import { NAMED_SCHEMAS } from './answer-schemas.ts'
 
 const text = z.string()
@@ -12,6 +14,7 @@ export const decisionSchema: z.ZodType<RouteDecisionView> = z.strictObject({
   alias: maybeText,
   variant: maybeText,
   reason: text,
+  arm: z.exactOptional(z.strictObject({ size: text, tools: z.boolean() })),
   candidates: z.array(
     z.strictObject({
       target: text,
@@ -23,9 +26,26 @@ export const decisionSchema: z.ZodType<RouteDecisionView> = z.strictObject({
       weight: z.exactOptional(z.number()),
       in_flight: z.exactOptional(z.int()),
       score: z.exactOptional(z.number()),
-      draw: z.exactOptional(share),
+      draw: z.exactOptional(z.number().min(0).max(2)),
+      alpha: z.exactOptional(z.number()),
+      beta: z.exactOptional(z.number()),
       propensity: z.exactOptional(share),
     }),
   ),
 })
 NAMED_SCHEMAS.add(decisionSchema, { id: 'RouteDecision' })
+
+/** As in the configuration. */
+export const aliasBody: z.ZodType<AliasConfig> = aliasSchema
+NAMED_SCHEMAS.add(aliasBody, { id: 'AliasFields' })
+
+export const aliasViewSchema: z.ZodType<AliasView> = z.strictObject({
+  name: text,
+  owner: z.enum(['api', 'file']),
+  variants: z.array(z.strictObject({ model: text, weight: z.number() })),
+  sticky: z.enum(['request', 'key', 'session', 'round_robin']),
+  enabled: z.boolean(),
+  valid: z.boolean(),
+  updated_at: maybeText,
+})
+NAMED_SCHEMAS.add(aliasViewSchema, { id: 'Alias' })

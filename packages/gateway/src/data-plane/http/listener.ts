@@ -15,7 +15,7 @@ import { clientAddress } from './client-address.ts'
 import { formBoundary } from './form-boundary.ts'
 import { EndpointTable, isModelsPath, type ServedEndpoint } from './endpoint-table.ts'
 import { answerLast, type Connection, connectionOf } from './connections.ts'
-import { serveLocally } from './local-endpoints.ts'
+import { FEEDBACK_PATH, serveFeedback, serveLocally } from './local-endpoints.ts'
 import { readBody, tooLarge } from './read-body.ts'
 import { readRequestHead, type RequestHead, withQueryCredential } from './request-head.ts'
 import { send } from './send.ts'
@@ -91,6 +91,10 @@ class Front {
       head = readRequestHead(req)
     } catch (thrown) {
       return this.refuseEarly(req, res, toGatewayError(thrown))
+    }
+    if (head.path === FEEDBACK_PATH && !waits) {
+      const protocol = this.table.protocolOf(head.fields, head.path)
+      return serveFeedback({ dataPlane: this.dataPlane, protocol, head, req, res })
     }
     const served = this.table.find(head.path)
     if (head.wantsUpgrade || (served === null && head.hasBody)) answerLast(connection, res)

@@ -6,8 +6,10 @@ import { newRequestId } from '../../lib/sortable-id.ts'
 import type { KeyPlan } from '../../plan/gateway-plan.ts'
 import { listModels } from '../../plan/list-models.ts'
 import type { DataPlane } from '../pipeline/data-plane.ts'
-import { authorize } from '../stages/authenticate.ts'
+import { authorize, authorizeAddress } from '../stages/authenticate.ts'
 import { clientAddress } from './client-address.ts'
+import { readFeedback } from './feedback.ts'
+import { readBody } from './read-body.ts'
 import type { RequestHead } from './request-head.ts'
 import { send, sendJson } from './send.ts'
 
@@ -20,22 +22,53 @@ export type LocalRequest = {
 }
 
 const MODELS_PATH = '/v1/models'
+export const FEEDBACK_PATH = '/v1/feedback'
+const MAX_FEEDBACK_BYTES = 64 * 1024
 /** Names in the config are not dated; a fixed time keeps the list stable for clients that compare it. */
 const LISTED_AT_MS = Date.UTC(2026, 0, 1)
 
 /** What the gateway answers by itself: probes, health, the model list, and 404 for everything else. */
 export function serveLocally(request: LocalRequest): void {
-  const { res, req } = request
-  req.resume()
+  request.req.resume()
   try {
     answer(request)
   } catch (thrown) {
-    const error = toGatewayError(thrown)
-    const requestId = newRequestId()
-    const rendered = request.protocol.renderError(error, requestId)
-    const headers = ['content-type', 'application/json', 'x-request-id', requestId]
-    for (const name in rendered.headers) headers.push(name, rendered.headers[name] ?? '')
-    send(res, rendered.status, headers, Buffer.from(rendered.body))
+    refuse(request, thrown)
+  }
+}
+
+function refuse({ protocol, res }: LocalRequest, thrown: unknown): void {
+  const error = toGatewayError(thrown)
+  const requestId = newRequestId()
+  const rendered = protocol.renderError(error, requestId)
+  const headers = ['content-type', 'application/json', 'x-request-id', requestId]
+  for (const name in rendered.headers) headers.push(name, rendered.headers[name] ?? '')
+  send(res, rendered.status, headers, Buffer.from(rendered.body))
+}
+
+/** What a client says of an answer that it got. Never rejects. */
+export async function serveFeedback(request: LocalRequest): Promise<void> {
+  const { dataPlane, head, req, res } = request
+  try {
+    if (head.method !== 'POST') {
+      const details = { headers: { allow: 'POST' } }
+      throw new GatewayError('method_not_allowed', `${head.path} takes POST.`, { details })
+    }
+    const { record } = callerOf(request, authorizeAddress)
+    const { bodyIdleTimeoutMs: idleMs } = dataPlane.plan().server
+    const { watchdog } = dataPlane
+    const limits = { maxBytes: MAX_FEEDBACK_BYTES, idleMs, watchdog }
+    const feedback = readFeedback(await readBody(req, limits))
+    const taken = await dataPlane.takeFeedback(record.id, feedback)
+    if (taken === null) {
+      const problem = 'No answer to this key has this request_id.'
+      throw new GatewayError('not_found', problem, { details: { param: 'request_id' } })
+    }
+    sendJson(res, 200, { request_id: feedback.requestId, score: feedback.score, ...taken })
+  } catch (thrown) {
+    // What is left of the body is not read.
+    if (!req.complete) res.setHeader('connection', 'close')
+    if (!res.destroyed) refuse(request, thrown)
   }
 }
 
@@ -74,7 +107,7 @@ function sendReadiness({ dataPlane, res }: LocalRequest): void {
 
 function sendModels(request: LocalRequest, base: string): void {
   const { dataPlane, protocol, head, res } = request
-  const key = modelsKey(request)
+  const key = callerOf(request, (one, clientIp) => authorize(one, 'models', clientIp))
   const plan = dataPlane.plan()
   if (head.path === base || head.path === `${base}/`) {
     const listed = listModels(plan, key).map(toListing)
@@ -87,7 +120,10 @@ function sendModels(request: LocalRequest, base: string): void {
   sendJson(res, 200, protocol.renderModel(toListing(id)))
 }
 
-function modelsKey({ dataPlane, head, req }: LocalRequest): KeyPlan {
+function callerOf(
+  { dataPlane, head, req }: LocalRequest,
+  check: (key: KeyPlan, clientIp: string) => void,
+): KeyPlan {
   const plan = dataPlane.plan()
   const known =
     head.credential === null ? null : dataPlane.findKey(head.credential, dataPlane.clock.wallMs())
@@ -95,7 +131,7 @@ function modelsKey({ dataPlane, head, req }: LocalRequest): KeyPlan {
   if (key === null)
     throw new GatewayError('invalid_api_key', 'The API key is missing or not valid.')
   const { trustedProxies } = plan.server
-  authorize(key, 'models', clientAddress(head, req.socket.remoteAddress, trustedProxies))
+  check(key, clientAddress(head, req.socket.remoteAddress, trustedProxies))
   return key
 }
 

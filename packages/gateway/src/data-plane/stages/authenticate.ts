@@ -25,7 +25,12 @@ export function authorize(key: KeyPlan, endpoint: string, clientIp: string): voi
     const problem = `This key may not use the endpoint "${endpoint}".`
     throw new GatewayError('endpoint_not_allowed', problem)
   }
-  const { ipAllow } = key.policy
+  authorizeAddress(key, clientIp)
+}
+
+/** Throws when this key may not be used from an address. */
+export function authorizeAddress({ policy }: KeyPlan, clientIp: string): void {
+  const { ipAllow } = policy
   if (ipAllow !== null && !isAddressIn(clientIp, ipAllow)) {
     throw new GatewayError('ip_not_allowed', 'This key may not be used from this address.')
   }
