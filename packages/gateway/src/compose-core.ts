@@ -4,6 +4,7 @@ import path from 'node:path'
 import { createModelCatalogue } from './catalogue/model-catalogue.ts'
 import { composeGate, type GateBackend } from './compose-gate.ts'
 import { openStore } from './compose-store.ts'
+import { composeTargets } from './compose-targets.ts'
 import type { GatewayConfig } from './config/gateway-config.ts'
 import { redisUrlOf } from './config/limits-backend.ts'
 import { type LoadedConfig, type LoadOptions, loadConfig } from './config/load-config.ts'
@@ -15,6 +16,7 @@ import type { Gate, LimitAlert } from './contracts/limit.ts'
 import type { ProviderFacts } from './contracts/provider.ts'
 import type { LedgerWriter, Store } from './contracts/store.ts'
 import type { Control } from './control-plane/control.ts'
+import type { MemoryTargetBook } from './data-plane/routing/target-book.ts'
 import { StoreError } from './errors/store-error.ts'
 import { SYSTEM_CLOCK } from './lib/clock.ts'
 import { createEventBus } from './observe/event-bus.ts'
@@ -40,6 +42,7 @@ export type Core = {
   /** Where the gate counts together with other processes; null: here only. */
   readonly gateBackend: GateBackend | null
   readonly keyRing: KeyRing
+  readonly targets: MemoryTargetBook
   readonly events: EventBus
   readonly secrets: SecretRegistry
   readonly catalogue: ReadonlyMap<string, ProviderFacts>
@@ -75,8 +78,7 @@ export async function composeCore(options: CoreOptions): Promise<Core> {
   await prepareStoreDirectory(config.dir)
   const hashKey = secretOrFile(config.keys.hash_key, path.join(config.dir, 'hash.key'), created)
   const adminToken = secretOrFile(config.admin.token, path.join(config.dir, 'admin.token'), created)
-  const catalogue = new Map(PROVIDERS.map((facts) => [facts.id, facts]))
-  for (const facts of options.facts) catalogue.set(facts.id, facts)
+  const catalogue = new Map([...PROVIDERS, ...options.facts].map((facts) => [facts.id, facts]))
   const models = createModelCatalogue()
   const events = createEventBus(SYSTEM_CLOCK)
   const secrets = createSecretRegistry()
@@ -116,9 +118,11 @@ export async function composeCore(options: CoreOptions): Promise<Core> {
   for (const secret of backendSecrets(config)) secrets.add(secret)
   gate.restore(await store.counters.list())
   ledger.countersFrom(() => gate.takeChanged())
+  const targets = composeTargets(() => plan, events)
   const swap = (next: GatewayPlan, from: LoadedConfig): void => {
     plan = next
     loaded = from
+    targets.usePlan(next, SYSTEM_CLOCK.monotonicMs())
     for (const secret of credentialsOf(next)) secrets.add(secret)
     keyRing.usePlan(next)
     syncFileKeys(keyRing, from.config)
@@ -130,6 +134,7 @@ export async function composeCore(options: CoreOptions): Promise<Core> {
     durable,
     gateBackend: backend,
     keyRing,
+    targets,
     events,
     secrets,
     catalogue,

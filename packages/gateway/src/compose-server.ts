@@ -17,6 +17,7 @@ import { createListener } from './data-plane/http/listener.ts'
 import type { DataPlane } from './data-plane/pipeline/data-plane.ts'
 import { Rewards } from './data-plane/routing/reward.ts'
 import { Rotations } from './data-plane/routing/rotations.ts'
+import { RetryBudgets } from './data-plane/routing/retry-budget.ts'
 import { discoverModels, probeProvider } from './data-plane/upstream/probe-provider.ts'
 import { UpstreamPools } from './data-plane/upstream/pools.ts'
 import { Watchdog } from './data-plane/upstream/watchdog.ts'
@@ -206,7 +207,8 @@ function composeDataPlane(
     openCalls: given.openCalls,
     idempotent: new IdempotentCalls(given.answers.store),
     tokenCounter: given.tokenCounter,
-    targets: null,
+    targets: core.targets,
+    retries: new RetryBudgets(),
     bandit: given.bandit,
     rewards: new Rewards(),
     rotations: new Rotations(),

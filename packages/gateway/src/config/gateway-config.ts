@@ -1,5 +1,6 @@
 import type { FailureClass } from '../contracts/provider.ts'
 import type { Capability, ModeWeights, Strategy } from '../contracts/routing.ts'
+import type { HealthConfig } from './health-schema.ts'
 import type { LimitsBackend } from './limits-backend.ts'
 import type { PolicyConfig, TimeoutsConfig } from './policy-config.ts'
 import type { Secret } from './secret.ts'
@@ -182,7 +183,7 @@ export type AliasConfig = {
   readonly enabled: boolean
 }
 
-export type RoutingConfig = {
+export type RoutingConfig = HealthConfig & {
   /** Of models that name none, and of `*`. Absent: `priority`, and for `*` `score`. */
   readonly strategy?: Strategy
   /** Of the strategy `score`. */

@@ -92,7 +92,17 @@ const failureMap = z.record(
   checkedText((status) =>
     /^[45]\d\d$/.test(status) ? null : `"${status}" is no status from 400 to 599`,
   ),
-  z.enum(['client', 'auth', 'rate_limited', 'quota', 'overloaded', 'transient', 'timeout']),
+  z.enum([
+    'client',
+    'auth',
+    'rate_limited',
+    'quota',
+    'overloaded',
+    'transient',
+    'timeout',
+    'context_overflow',
+    'content_filter',
+  ]),
 )
 
 const pathText = checkedText((path) =>

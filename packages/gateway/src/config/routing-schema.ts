@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import { type ModeWeights, STRATEGIES } from '../contracts/routing.ts'
 import type { AliasConfig, RoutingConfig } from './gateway-config.ts'
+import { healthFields } from './health-schema.ts'
 import { durationText, entryName, modelName } from './schema-parts.ts'
 import { strict } from './validate.ts'
 
@@ -36,6 +37,7 @@ export const routingConfigSchema: z.ZodType<RoutingConfig> = z.preprocess(
       }),
     ),
     wildcard: z.exactOptional(z.array(modelName).min(1).max(1000)),
+    ...healthFields,
   }),
 )
 

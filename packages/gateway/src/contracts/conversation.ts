@@ -255,4 +255,6 @@ export type ProviderRefusal = {
   readonly message: string
   /** The provider's own code or type; null: none. */
   readonly code: string | null
+  /** How long its body asks to be left alone; absent: it does not say. */
+  readonly retryAfterMs?: number
 }

@@ -219,8 +219,19 @@ export type Protocol = {
   renderModel(model: ModelListing): string
   /** How a provider is asked for the models that it has; absent: this protocol has no list of them. */
   readonly modelList?: ModelList
+  /** Where answers say what is left of the vendor's own limits, in calls first; absent: they do not. */
+  readonly rateHeaders?: readonly RateHeaders[]
+  /** Header by which official clients say how often they have made this call before; absent: they do not. */
+  readonly retryCountHeader?: string
   /** Upstream response header that names the upstream's request id. */
   readonly requestIdHeader: string
+}
+
+/** Names of response headers. `reset`: seconds, a duration such as `1m30.951s`, or a time. */
+export type RateHeaders = {
+  readonly unit: 'requests' | 'tokens'
+  readonly remaining: string
+  readonly reset: string
 }
 
 export type ModelList = {

@@ -31,6 +31,10 @@ export type FailureClass =
   | 'overloaded'
   | 'transient'
   | 'timeout'
+  /** The request is larger than the model's context. */
+  | 'context_overflow'
+  /** The vendor's own rules refused what was said. */
+  | 'content_filter'
 
 /** One entry of the catalogue: facts about a vendor, as data. Every fact carries its source in the entry's file. */
 export type ProviderFacts = {

@@ -154,8 +154,10 @@ export type AttemptOutcome = {
 export type AttemptTicket = {
   readonly target: string
   readonly generation: number
-  /** The one call that a circuit lets through to see whether the target is back. */
+  /** A call that a circuit lets through to see whether the target is back. */
   readonly probe: boolean
+  /** The target's last call failed, as far as is known. */
+  readonly troubled: boolean
 }
 
 /** What a vendor says is left of its own rate limit. */
@@ -170,7 +172,7 @@ export type VendorRates = {
 export type TargetBlock = {
   readonly reason: 'circuit_open' | 'cooldown'
   /** Of a `cooldown`: what the vendor said. */
-  readonly failure: 'rate_limited' | 'quota' | 'overloaded' | null
+  readonly failure: 'rate_limited' | 'quota' | null
   /** Monotonic. The next call may go then. */
   readonly untilMs: number
 }
@@ -185,6 +187,8 @@ export type TargetBook = {
   blocked(target: string, nowMs: number): TargetBlock | null
   /** Null: the circuit is open, or its one probe is under way, or it is set aside. */
   begin(target: string, nowMs: number): AttemptTicket | null
+  /** The same where no other target is left, so that the circuit does not stand in the way. */
+  beginAnyway(target: string, nowMs: number): AttemptTicket | null
   /** The first byte of an answer came, though it may yet fail. At most once per ticket, before `end`. */
   answered(ticket: AttemptTicket, latencyMs: number, nowMs: number): void
   /** What the answer said of its vendor's limits. */

@@ -9,6 +9,7 @@ import type { KeyRecord, PolicyRecord } from '../contracts/key.ts'
 import type { ProviderFacts } from '../contracts/provider.ts'
 import { didYouMean } from '../lib/did-you-mean.ts'
 import { parseDurationMs, parseSizeBytes } from '../lib/duration.ts'
+import { compileHealth } from './compile-health.ts'
 import { checkKey, compileKey } from './compile-key.ts'
 import { compileModel, type CatalogueOf, type ModelSources } from './compile-model.ts'
 import { compileProvider } from './compile-provider.ts'
@@ -74,6 +75,7 @@ export function compilePlan(input: PlanInput): GatewayPlan {
     server: compileServer(config.server),
     ledgerEnabled: config.ledger.enabled,
     idempotency: compileIdempotency(config.idempotency),
+    health: compileHealth(config.routing),
     onDemand,
     policies,
   }

@@ -103,10 +103,14 @@ export type BreakerPlan = {
   /** From the opening to the first trial; doubled by each trial that fails, up to `maxOpenMs`. */
   readonly openMs: number
   readonly maxOpenMs: number
+  /** What becomes of a call when the circuits of all its targets are open. */
+  readonly whenAllOpen: 'try' | 'refuse'
 }
 
 /** Further attempts at a provider, beyond the first of each call. */
 export type RetryBudgetPlan = {
+  /** How often a target is asked again where the caller's policy does not say. */
+  readonly maxRetries: number
   /** Earned by each first attempt. */
   readonly share: number
   /** Ready without having been earned. */

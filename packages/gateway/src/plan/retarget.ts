@@ -1,3 +1,4 @@
+import { createHmac, randomBytes } from 'node:crypto'
 import type { Prompt } from '../contracts/protocol.ts'
 import { protocolHeaders } from './compile-provider.ts'
 import type {
@@ -14,6 +15,10 @@ import { PlanError } from './plan-error.ts'
 import { compileSigning } from './request-signing.ts'
 import type { ChosenCredential, Routing } from './route-upstream.ts'
 import { strictest } from './sourced.ts'
+
+/** Of this process only. */
+const MARK_KEY = randomBytes(32)
+const MARK_CHARS = 8
 
 /** Roles and separators around one prompt, in any protocol: an upper bound. */
 const PROMPT_TOKENS = 16
@@ -44,10 +49,20 @@ export function compileRetarget(
   return (target) => {
     const known = targets.get(target)
     if (known !== undefined) return known
-    const changed = { ...target, provider: providerOf(target.provider), prompts }
+    const provider = providerOf(target.provider)
+    const healthId = rerouted.has(provider.name)
+      ? `${target.healthId} ${mark(provider)}`
+      : target.healthId
+    const changed = { ...target, provider, healthId, prompts }
     targets.set(target, changed)
     return changed
   }
+}
+
+/** Tells what one policy's credential or address did from the others'. Not the credential, which nobody may guess by it. */
+function mark({ origin, basePath, credential }: ProviderPlan): string {
+  const text = JSON.stringify([origin, basePath, credential])
+  return createHmac('sha256', MARK_KEY).update(text).digest('hex').slice(0, MARK_CHARS)
 }
 
 function compilePrompts({ prompts }: MergedUpstream): PromptsPlan | null {

@@ -11,6 +11,8 @@ import type { DataPlane } from '../data-plane/pipeline/data-plane.ts'
 import { Rewards } from '../data-plane/routing/reward.ts'
 import { Rotations } from '../data-plane/routing/rotations.ts'
 import { ThompsonBandit, USUAL_FORGETTING } from '../data-plane/routing/thompson-bandit.ts'
+import { RetryBudgets } from '../data-plane/routing/retry-budget.ts'
+import { MemoryTargetBook, type TargetChange } from '../data-plane/routing/target-book.ts'
 import { UpstreamPools } from '../data-plane/upstream/pools.ts'
 import { type SilenceLimits, Watchdog } from '../data-plane/upstream/watchdog.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
@@ -33,6 +35,8 @@ export type HarnessOptions = {
   readonly config?: Config
   readonly keyPolicy?: Config
   readonly silence?: SilenceLimits
+  /** What targets show has consequences. Off, so that a test may see one failure after the other. */
+  readonly health?: boolean
   readonly pools?: UpstreamPools
   /** Another catalogue or environment to compile the configuration with. */
   readonly plan?: Partial<PlanInput>
@@ -46,6 +50,9 @@ export type Harness = {
   readonly secret: string
   readonly records: UsageRecord[]
   readonly errors: unknown[]
+  /** What became of targets. */
+  readonly changes: TargetChange[]
+  readonly targets: MemoryTargetBook
   readonly gate: Gate
   readonly dataPlane: DataPlane
   readonly server: Server
@@ -73,8 +80,13 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
   const gate = createMemoryGate({ clock: SYSTEM_CLOCK, onAlert: () => {} })
   const records: UsageRecord[] = []
   const errors: unknown[] = []
+  const changes: TargetChange[] = []
   const recorder = memoryRecorder(records)
   const answers = memoryAnswers()
+  const targets = new MemoryTargetBook({
+    breaker: () => plan.health.breaker,
+    onChange: (change) => void changes.push(change),
+  })
   const dataPlane: DataPlane = {
     protocols: PROTOCOLS,
     plan: () => plan,
@@ -84,7 +96,8 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
     openCalls: null,
     idempotent: new IdempotentCalls(answers),
     tokenCounter: createTokenCounter({ memoBytes: 1 << 20 }),
-    targets: null,
+    targets: options.health === true ? targets : null,
+    retries: new RetryBudgets(),
     bandit: new ThompsonBandit(() => USUAL_FORGETTING),
     rewards: new Rewards(),
     rotations: new Rotations(),
@@ -104,6 +117,8 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
     secret: SECRET,
     records,
     errors,
+    changes,
+    targets,
     gate,
     dataPlane,
     server,

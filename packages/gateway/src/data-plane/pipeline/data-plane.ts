@@ -12,6 +12,7 @@ import type { SeenKey } from '../../plan/key-ring.ts'
 import type { Rewards } from '../routing/reward.ts'
 import type { IdempotentCalls } from '../idempotency/idempotent-calls.ts'
 import type { Rotations } from '../routing/rotations.ts'
+import type { RetryBudgets } from '../routing/retry-budget.ts'
 import type { UpstreamPools } from '../upstream/pools.ts'
 import type { Watchdog } from '../upstream/watchdog.ts'
 
@@ -34,6 +35,7 @@ export type DataPlane = {
   readonly bandit: Bandit
   readonly rewards: Rewards
   readonly rotations: Rotations
+  readonly retries: RetryBudgets
   readonly pools: UpstreamPools
   readonly watchdog: Watchdog
   readonly clock: Clock

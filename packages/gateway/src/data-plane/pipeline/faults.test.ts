@@ -728,7 +728,10 @@ describe('two targets', () => {
     expect(answer.status).toBe(400)
     expect(answer.body.toString()).toBe(body)
     await oneRecord()
-    expect(harness.records[0]).toMatchObject({ errorSource: 'provider', errorClass: 'client' })
+    expect(harness.records[0]).toMatchObject({
+      errorSource: 'provider',
+      errorClass: 'context_overflow',
+    })
     expect(harness.records[0]?.attempts.length).toBe(1)
   })
 

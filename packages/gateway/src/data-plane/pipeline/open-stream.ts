@@ -7,6 +7,7 @@ import { OutputLease } from '../stream/output-lease.ts'
 import { type StreamEnd, StreamRelay } from '../stream/relay-stream.ts'
 import type { BuiltRequest } from '../upstream/build-request.ts'
 import type { UpstreamCall } from '../upstream/upstream-call.ts'
+import { noteAnswered } from './attempt-tickets.ts'
 import { noteExtended } from './note-open-call.ts'
 import type { RequestContext } from './request-context.ts'
 
@@ -62,6 +63,7 @@ export async function openStream(
     },
     onFirstEvent: () => {
       ctx.firstByteAtMs = performance.now()
+      noteAnswered(ctx)
     },
     onEnd: (end) => {
       first.resolve(end)

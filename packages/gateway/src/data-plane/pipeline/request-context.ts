@@ -9,7 +9,7 @@ import type {
   ProtocolEndpoint,
   RequestWrapper,
 } from '../../contracts/protocol.ts'
-import type { Needs, RouteDecision, RoutingHints } from '../../contracts/routing.ts'
+import type { AttemptTicket, Needs, RouteDecision, RoutingHints } from '../../contracts/routing.ts'
 import { NO_USAGE, type Usage } from '../../contracts/usage.ts'
 import type { AttemptRecord } from '../../contracts/usage-record.ts'
 import type { GatewayError } from '../../errors/gateway-error.ts'
@@ -117,6 +117,8 @@ export class RequestContext {
   adoptedLosses: readonly string[] = []
   /** The attempt at hand goes to a target of another protocol; null: bytes pass as they are. */
   translation: Translation | null = null
+  /** The attempt at hand, as the book of targets knows it. */
+  ticket: AttemptTicket | null = null
   /** The call at hand, so that a client that leaves takes it along. */
   call: UpstreamCall | null = null
   relay: StreamRelay | null = null

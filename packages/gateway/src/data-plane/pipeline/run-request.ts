@@ -10,9 +10,12 @@ import { toldReason } from '../routing/told-decision.ts'
 import { adoptBody } from '../translation/adopt-body.ts'
 import { refuseLosses } from '../translation/translate-request.ts'
 import { estimateInput } from '../usage/count-input.ts'
+import type { StreamEnd } from '../stream/relay-stream.ts'
+import type { Answer } from './attempt-results.ts'
+import { endAttempt, failureOf } from './attempt-tickets.ts'
 import type { OpenStream } from './open-stream.ts'
 import type { RequestContext } from './request-context.ts'
-import { type Answer, runAttempts } from './run-attempts.ts'
+import { runAttempts } from './run-attempts.ts'
 import { settle } from './settle.ts'
 
 /** The order is one of the product's promises: who asks, for what, may it, then send. `ctx` is authenticated. */
@@ -100,6 +103,7 @@ function wrapped(ctx: RequestContext, body: Buffer): Buffer {
 async function finishStream(ctx: RequestContext, stream: OpenStream): Promise<void> {
   ctx.overheadMs = overheadMs(ctx)
   const end = await stream.ended
+  endAttempt(ctx, streamFailure(ctx, end))
   ctx.outcome = end === null ? 'whole' : 'cut'
   ctx.error = stream.relay.stoppedAtLength ? lengthError(ctx) : end
   ctx.usage = stream.tap.usage()
@@ -116,6 +120,11 @@ async function finishStream(ctx: RequestContext, stream: OpenStream): Promise<vo
     ctx.outcome = 'cut'
     stream.relay.finish(errorFrame(ctx, toGatewayError(thrown)), ctx.usage)
   }
+}
+
+function streamFailure(ctx: RequestContext, end: StreamEnd): ReturnType<typeof failureOf> | null {
+  if (end === null) return null
+  return ctx.clientGone ? 'cancelled' : failureOf(end)
 }
 
 /** Which limit ended the answer, for the record and the events. The client's answer only ends at its length. */

@@ -10,6 +10,7 @@ const MAX_NAMED = 20
 
 /**
  * Targets that go on although none may be tried: those of a full limit, whose own reservation then says when there is room;
+ * one whose circuit is open, which nothing is lost by trying;
  * or, of an endpoint that only counts, all that the caller may use, because the gateway counts by itself.
  */
 export function serveAnyway(
@@ -18,12 +19,28 @@ export function serveAnyway(
 ): readonly TargetPlan[] {
   const full = rejected.filter(({ rejection }) => rejection?.reason === 'limit')
   if (full.length > 0) return full.map(({ target }) => target)
+  const open = ctx.plan.health.breaker.whenAllOpen === 'try' ? soonest(rejected) : null
+  if (open !== null) return [open]
   if (ctx.endpoint.renderCount === undefined) return []
   const checks = new RequestChecks(ctx)
   const allowed = rejected.map(({ target }) => target).filter((one) => checks.permits(one))
   if (allowed.some((target) => isReachable(ctx, target))) return []
   ctx.countsHere = true
   return allowed
+}
+
+/** Of the targets whose circuits are open the one that may be tried first; null: there is none. */
+function soonest(rejected: readonly Examined[]): TargetPlan | null {
+  let first: TargetPlan | null = null
+  let firstAtMs = Infinity
+  for (const { target, rejection } of rejected) {
+    if (rejection?.reason !== 'circuit_open') continue
+    const atMs = rejection.block?.untilMs ?? 0
+    if (atMs >= firstAtMs) continue
+    first = target
+    firstAtMs = atMs
+  }
+  return first
 }
 
 /** Of all reasons, the one that came last in the order of the checks: of the candidate that came closest. */

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Dispatcher } from 'undici'
 import { GatewayError } from '../../errors/gateway-error.ts'
+import { isRecord } from '../../lib/is-record.ts'
 import type { ProviderPlan } from '../../plan/gateway-plan.ts'
 import { GuardRefusal, refused, type UpstreamPools } from './pools.ts'
 import { UNWATCHED, type Watchdog, type Watched } from './watchdog.ts'
@@ -34,6 +35,10 @@ export class UpstreamCall implements Dispatcher.DispatchHandler, Watched {
   status = 0
   headers: IncomingHttpHeaders = {}
   watchedAt: number = UNWATCHED
+  /** It failed on a connection that had served before and was closed by the upstream meanwhile. */
+  metClosedConnection: boolean = false
+  /** When the request that it is for must be over. Monotonic. */
+  deadlineMs: number = Infinity
   /** Resolves when the head of the answer is in. Rejects with a GatewayError. */
   readonly head: Promise<void>
 
@@ -131,10 +136,11 @@ export class UpstreamCall implements Dispatcher.DispatchHandler, Watched {
     const { waiting } = this
     const silentMs = nowMs - this.lastByteMs
     const allowedMs = waiting ? timeouts.firstByteMs : timeouts.idleMs
-    const tooLong = nowMs - this.startedMs > timeouts.totalMs
+    const tooLong = nowMs - this.startedMs > timeouts.totalMs || nowMs > this.deadlineMs
     const paused = this.controller?.paused === true
     if (!tooLong && (paused || silentMs <= allowedMs)) return
-    const what = tooLong ? `within ${timeouts.totalMs} ms` : `for ${allowedMs} ms`
+    const givenMs = Math.min(timeouts.totalMs, Math.ceil(this.deadlineMs - this.startedMs))
+    const what = tooLong ? `within ${givenMs} ms` : `for ${allowedMs} ms`
     const problem = tooLong || waiting ? 'did not answer' : 'sent nothing more'
     this.finish(new GatewayError('upstream_timeout', `The provider ${name} ${problem} ${what}.`))
     this.controller?.abort(new Error('timeout'))
@@ -172,6 +178,7 @@ export class UpstreamCall implements Dispatcher.DispatchHandler, Watched {
       const problem = `The provider ${name} sent too many header bytes.`
       return new GatewayError('upstream_invalid', problem, { cause: error })
     }
+    this.metClosedConnection = this.status === 0 && hadServed(error)
     const problem =
       this.status === 0
         ? `The provider ${name} could not be reached.`
@@ -179,6 +186,13 @@ export class UpstreamCall implements Dispatcher.DispatchHandler, Watched {
     const kind = this.status === 0 ? 'upstream_unreachable' : 'upstream_truncated'
     return new GatewayError(kind, problem, { cause: error })
   }
+}
+
+/** The HTTP client tells of a closed connection what had been read from it. */
+function hadServed(error: Error): boolean {
+  if (!('code' in error) || error.code !== 'UND_ERR_SOCKET' || !('socket' in error)) return false
+  const { socket } = error
+  return isRecord(socket) && typeof socket['bytesRead'] === 'number' && socket['bytesRead'] > 0
 }
 
 /** The whole body, or the failure. More than `maxBytes` is `upstream_invalid`, and the call is aborted. */

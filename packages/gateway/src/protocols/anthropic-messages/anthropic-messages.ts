@@ -4,6 +4,7 @@ import { renderError, renderStreamError } from './error.ts'
 import { limitHeaders } from './limit-headers.ts'
 import { MODEL_LIST } from './model-list.ts'
 import { COUNT_TOKENS, MESSAGES } from './messages.ts'
+import { RATE_HEADERS, RETRY_COUNT_HEADER } from './rate-headers.ts'
 
 /** Anthropic's Messages, and every vendor that speaks it. */
 export const ANTHROPIC_MESSAGES: Protocol = {
@@ -19,6 +20,8 @@ export const ANTHROPIC_MESSAGES: Protocol = {
   renderModels,
   renderModel: (model) => JSON.stringify(toModel(model)),
   modelList: MODEL_LIST,
+  rateHeaders: RATE_HEADERS,
+  retryCountHeader: RETRY_COUNT_HEADER,
   requestIdHeader: 'request-id',
 }
 

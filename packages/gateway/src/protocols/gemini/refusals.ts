@@ -4,12 +4,16 @@ import type { ErrorKind } from '../../errors/gateway-error.ts'
 import { isRecord } from '../../lib/is-record.ts'
 import { parseJson } from '../kept-frames.ts'
 import { textOrNull } from '../read-answer.ts'
+import { readRetryDelay } from '../read-retry-delay.ts'
 import { errorJson } from './error.ts'
 import type { Members } from './members.ts'
 
 const MAX_MESSAGE_CHARS = 2000
 /** How Google says that a prompt is too long; from general knowledge. */
 const TOO_LONG = /token count .{0,80}exceeds|exceeds the maximum number of tokens/i
+
+/** Google says with 400 what others say with 401; from general knowledge. */
+const KEY_REFUSED = /^API key (?:not valid|expired)/
 
 type Kind = ProviderRefusal['kind']
 
@@ -60,7 +64,10 @@ export function refusalOf(error: Members, status: number | null): ProviderRefusa
     0,
     MAX_MESSAGE_CHARS,
   )
-  return { status: known, kind: kindOf(known, code, message), message, code }
+  const retryAfterMs = readRetryDelay(error)
+  const kind = KEY_REFUSED.test(message) ? 'authentication' : kindOf(known, code, message)
+  const refusal: ProviderRefusal = { status: known, kind, message, code }
+  return retryAfterMs === null ? refusal : { ...refusal, retryAfterMs }
 }
 
 function kindOf(status: number, code: string | null, message: string): Kind {

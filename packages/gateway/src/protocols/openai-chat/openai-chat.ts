@@ -1,6 +1,7 @@
 import type { Protocol } from '../../contracts/protocol.ts'
 import { renderError } from '../openai-wire/error.ts'
 import { limitHeaders } from '../openai-wire/limit-headers.ts'
+import { RATE_HEADERS, RETRY_COUNT_HEADER } from '../openai-wire/rate-headers.ts'
 import {
   FORWARDED_HEADERS,
   MODEL_LIST,
@@ -48,5 +49,7 @@ export const OPENAI_CHAT: Protocol = {
   renderModels,
   renderModel,
   modelList: MODEL_LIST,
+  rateHeaders: RATE_HEADERS,
+  retryCountHeader: RETRY_COUNT_HEADER,
   requestIdHeader: 'x-request-id',
 }

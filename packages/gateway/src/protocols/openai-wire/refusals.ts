@@ -2,6 +2,7 @@ import type { ProviderRefusal } from '../../contracts/conversation.ts'
 import type { ErrorReply } from '../../contracts/protocol.ts'
 import { isRecord } from '../../lib/is-record.ts'
 import { parseAnswer, textOrNull } from '../read-answer.ts'
+import { readRetryDelay } from '../read-retry-delay.ts'
 
 type Kind = ProviderRefusal['kind']
 
@@ -83,12 +84,14 @@ export function refusalOf(
   const code = textOrNull(error['code'])
   const type = textOrNull(error['type'])
   const message = messageOf(error)
-  return {
+  const retryAfterMs = readRetryDelay(error)
+  const refusal: ProviderRefusal = {
     status,
     kind: kindOf(status, [code, type, innerCode(error)], message),
     message: message === '' ? `The provider answered ${status}.` : message,
     code: code ?? type,
   }
+  return retryAfterMs === null ? refusal : { ...refusal, retryAfterMs }
 }
 
 /** The error object that says a refusal here, and the status beside it. */
