@@ -22,9 +22,11 @@ import { SYSTEM_CLOCK } from './lib/clock.ts'
 import { createEventBus } from './observe/event-bus.ts'
 import { createSecretRegistry, type SecretRegistry } from './observe/secret-registry.ts'
 import { compilePlan } from './plan/compile-plan.ts'
+import type { StoredAlias } from './plan/compile-routing.ts'
 import { configKeyRecords } from './plan/config-keys.ts'
 import type { GatewayPlan } from './plan/gateway-plan.ts'
 import { KeyRing } from './plan/key-ring.ts'
+import { ALIAS_NOTES, readStoredAliases } from './plan/stored-aliases.ts'
 import { PROVIDERS } from './registry.ts'
 import { prepareStoreDirectory } from './storage/sqlite/store-directory.ts'
 import { VERSION } from './version.ts'
@@ -90,14 +92,20 @@ export async function composeCore(options: CoreOptions): Promise<Core> {
   })
   let revision = 0
   let storedPolicies: readonly PolicyRecord[] | null = null
+  let storedAliases: readonly StoredAlias[] | null = null
   const compile = async (from: LoadedConfig): Promise<GatewayPlan> => {
-    storedPolicies = await latestPolicies(store, storedPolicies)
+    storedPolicies = await latest(() => store.policies.list(), storedPolicies)
+    storedAliases = await latest(
+      async () => readStoredAliases(await store.notes.list(ALIAS_NOTES)),
+      storedAliases,
+    )
     revision++
     return compilePlan({
       config: from.config,
       catalogue,
       models,
       storedPolicies,
+      storedAliases,
       revision,
       env: options.load.env,
     })
@@ -152,13 +160,13 @@ export async function composeCore(options: CoreOptions): Promise<Core> {
   }
 }
 
-/** A file is taken over also while the database does not answer, with the policies that were known last. */
-async function latestPolicies(
-  store: Store,
-  known: readonly PolicyRecord[] | null,
-): Promise<readonly PolicyRecord[]> {
+/** A file is taken over also while the database does not answer, with what was known last of policies and aliases. */
+async function latest<T>(
+  list: () => Promise<readonly T[]>,
+  known: readonly T[] | null,
+): Promise<readonly T[]> {
   try {
-    return await store.policies.list()
+    return await list()
   } catch (thrown) {
     if (known !== null && thrown instanceof StoreError && thrown.reason === 'away') return known
     throw thrown
@@ -228,8 +236,11 @@ function previousHashKeys(config: GatewayConfig): readonly string[] {
 
 function credentialsOf(plan: GatewayPlan): readonly string[] {
   const own = [...plan.providers.values()].map(({ credential }) => credential)
+  const ofTargets = [...plan.models.values()].flatMap(({ targets }) =>
+    targets.map(({ provider }) => provider.credential),
+  )
   const allowed = [...plan.policies.operator.credentials.values()].map(({ value }) => value)
-  return [...own, ...allowed].filter((credential) => credential !== null)
+  return [...own, ...ofTargets, ...allowed].filter((credential) => credential !== null)
 }
 
 /** The address and the password in it. */
@@ -267,7 +278,15 @@ function alertData({ limit, value, fraction, used, amount }: LimitAlert): Record
 
 type CoreControl = Omit<
   Control,
-  'serving' | 'reload' | 'stats' | 'metrics' | 'readiness' | 'testProvider' | 'discoverModels'
+  | 'serving'
+  | 'reload'
+  | 'stats'
+  | 'metrics'
+  | 'readiness'
+  | 'testProvider'
+  | 'discoverModels'
+  | 'protocols'
+  | 'simulateRoutes'
 >
 
 /** What the admin API works on, as far as it is the same with and without a server. */

@@ -1,16 +1,22 @@
 import type { OfflineAdmin } from './cli/cli-deps.ts'
+import { composeBandit } from './compose-bandit.ts'
 import { composeCore, controlOf } from './compose-core.ts'
 import { loadConfig, type LoadOptions } from './config/load-config.ts'
 import { createAdminApp } from './control-plane/admin-app.ts'
 import type { Control } from './control-plane/control.ts'
+import type { RouteScope } from './data-plane/pipeline/request-context.ts'
+import { Rotations } from './data-plane/routing/rotations.ts'
+import { simulateRoutes } from './data-plane/routing/simulate-route.ts'
 import { discoverModels, probeProvider } from './data-plane/upstream/probe-provider.ts'
 import { PROTOCOLS } from './registry.ts'
 import { UpstreamPools } from './data-plane/upstream/pools.ts'
 import { Watchdog } from './data-plane/upstream/watchdog.ts'
 import { SYSTEM_CLOCK } from './lib/clock.ts'
 import { createStats, restoreStats } from './observe/stats.ts'
+import { createTokenCounter } from './tokenizers/token-counter.ts'
 import { lockForServing } from './storage/sqlite/serving-lock.ts'
 
+const MEMO_BYTES = 1024 * 1024
 const STATS_PATH = '/admin/v1/stats'
 
 /**
@@ -44,6 +50,19 @@ async function openWith(
   await core.gateBackend?.start({ onState: () => {}, onWarning: () => {} })
   const stats = createStats({ clock: SYSTEM_CLOCK })
   const tools = { pools: new UpstreamPools(), watchdog: new Watchdog(), protocols: PROTOCOLS }
+  const { bandit } = await composeBandit(core.store, () => core.plan().routing.forgetting)
+  const tokenCounter = createTokenCounter({ memoBytes: MEMO_BYTES })
+  const scope: RouteScope = {
+    protocols: PROTOCOLS,
+    plan: core.plan,
+    gate: core.gate,
+    tokenCounter,
+    // What targets have shown is known to a server only.
+    targets: null,
+    bandit,
+    rotations: new Rotations(),
+    clock: SYSTEM_CLOCK,
+  }
   const control: Control = {
     ...controlOf(core),
     serving: false,
@@ -53,6 +72,8 @@ async function openWith(
     readiness: () => ({}),
     testProvider: (name) => probeProvider(core.plan(), name, tools),
     discoverModels: (name) => discoverModels(core.plan(), name, tools),
+    protocols: PROTOCOLS,
+    simulateRoutes: (request, seeds) => simulateRoutes(scope, request, seeds),
   }
   const app = createAdminApp(control, { allowedHosts: null })
   return {
@@ -66,6 +87,7 @@ async function openWith(
     },
     async close() {
       await tools.pools.close()
+      await tokenCounter.close()
       await core.close()
       release()
     },

@@ -288,6 +288,8 @@ function composeControl(core: Core, { dataPlane, stats, metrics, log }: DataPlan
 }
 
 /** A bad file keeps the running plan, and says so in the log, the events and the metrics. */
+    protocols: PROTOCOLS,
+    simulateRoutes: (request, seeds) => simulateRoutes(dataPlane, request, seeds),
 async function reload(core: Core, metrics: PrometheusExporter, log: RootLogger): Promise<void> {
   try {
     await core.reload()

@@ -1,4 +1,6 @@
 import type {
+  ChoiceEvaluation,
+  AliasView,
   ConfigView,
   DeletedView,
   HealthView,
@@ -14,6 +16,8 @@ import type {
   ProviderTestView,
   ProviderView,
   ReloadView,
+  RewardView,
+  RouteSimulation,
   UsageRecordView,
   UsageSummary,
 } from '../control-plane/admin-api.ts'
@@ -32,6 +36,13 @@ export const isKey: Guard<KeyView> = shaped<KeyView>('id', 'name', 'state', 'sub
 export const isKeyWithSecret: Guard<KeyWithSecret> = shaped<KeyWithSecret>('id', 'key', 'subject')
 export const isKeyExplanation: Guard<KeyExplanation> = shaped<KeyExplanation>('layers', 'fields')
 export const isPolicy: Guard<PolicyView> = shaped<PolicyView>('name', 'owner', 'policy')
+export const isAlias: Guard<AliasView> = shaped<AliasView>('name', 'variants', 'sticky')
+export const isRouteSimulation: Guard<RouteSimulation> = shaped<RouteSimulation>('model', 'order')
+export const isChoiceEvaluation: Guard<ChoiceEvaluation> = shaped<ChoiceEvaluation>(
+  'records',
+  'policy',
+)
+export const isReward: Guard<RewardView> = shaped<RewardView>('request_id', 'target', 'reward')
 export const isDeleted: Guard<DeletedView> = shaped<DeletedView>('deleted')
 export const isProvider: Guard<ProviderView> = shaped<ProviderView>('name', 'protocols', 'base_url')
 export const isProviderTest: Guard<ProviderTestView> = shaped<ProviderTestView>('provider', 'ok')

@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { aliasCommand } from './alias.ts'
 import type { CliDeps } from './cli-deps.ts'
 import { completionCommand } from './completion.ts'
 import { configCommand } from './config.ts'
@@ -12,6 +13,7 @@ import type { PlaceFlags } from './load-options.ts'
 import { modelCommand } from './model.ts'
 import { policyCommand } from './policy.ts'
 import { providerCommand } from './provider.ts'
+import { routeCommand } from './route.ts'
 import { runCommand } from './run.ts'
 import { serveCommand } from './serve.ts'
 import { statsCommand } from './stats.ts'
@@ -32,6 +34,8 @@ const COMMANDS: readonly ((deps: CliDeps) => Command)[] = [
   statsCommand,
   providerCommand,
   modelCommand,
+  aliasCommand,
+  routeCommand,
   configCommand,
   doctorCommand,
   completionCommand,

@@ -7,8 +7,6 @@ export const UNAVAILABLE: readonly string[] = [
   'stop',
   'restart',
   'setup',
-  'alias',
-  'route',
   'cache',
   'vault',
   'keys',

@@ -28,6 +28,8 @@ export const EVENT_TYPES = [
   'key.rotation_due',
   'policy.updated',
   'policy.deleted',
+  'alias.updated',
+  'alias.deleted',
   'limit.reset',
   'limit.granted',
   'config.reloaded',

@@ -1,8 +1,10 @@
 import type { LoadedConfig } from '../config/load-config.ts'
 import type { EventBus } from '../contracts/event.ts'
 import type { Gate } from '../contracts/limit.ts'
+import type { Protocol } from '../contracts/protocol.ts'
 import type { ProviderFacts } from '../contracts/provider.ts'
 import type { LedgerWriter, Store } from '../contracts/store.ts'
+import type { SimulatedRequest, SimulatedRoute } from '../data-plane/routing/simulate-route.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Readiness } from '../lib/readiness.ts'
 import type { GatewayPlan } from '../plan/gateway-plan.ts'
@@ -38,6 +40,12 @@ export type Control = {
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>
   /** Parts that must work before traffic is taken: what is wrong with each, or null. */
   readonly readiness: () => Readiness
+  readonly protocols: readonly Protocol[]
+  /** What the selector would do, once for each seed. Leaves no trace. */
+  readonly simulateRoutes: (
+    request: SimulatedRequest,
+    seeds: readonly string[],
+  ) => Promise<readonly SimulatedRoute[]>
   /** Calls a provider's model list with its credential. Never throws. */
   readonly testProvider: (name: string) => Promise<ProviderTest>
   /** Its ids, or what went wrong. Never throws. */

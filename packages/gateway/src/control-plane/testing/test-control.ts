@@ -4,13 +4,19 @@ import { join } from 'node:path'
 import { loadConfig, type LoadedConfig } from '../../config/load-config.ts'
 import type { Gate } from '../../contracts/limit.ts'
 import { createMemoryGate } from '../../data-plane/limits/memory-gate.ts'
+import type { RouteScope } from '../../data-plane/pipeline/request-context.ts'
+import { Rotations } from '../../data-plane/routing/rotations.ts'
+import { simulateRoutes } from '../../data-plane/routing/simulate-route.ts'
+import { ThompsonBandit, USUAL_FORGETTING } from '../../data-plane/routing/thompson-bandit.ts'
 import { SYSTEM_CLOCK, type Clock } from '../../lib/clock.ts'
 import { createEventBus } from '../../observe/event-bus.ts'
 import { compilePlan } from '../../plan/compile-plan.ts'
 import { configKeyRecords } from '../../plan/config-keys.ts'
 import type { GatewayPlan } from '../../plan/gateway-plan.ts'
 import { KeyRing } from '../../plan/key-ring.ts'
+import { ALIAS_NOTES, readStoredAliases } from '../../plan/stored-aliases.ts'
 import { CATALOGUE, MODELS } from '../../plan/testing/plan-fixtures.ts'
+import { PROTOCOLS } from '../../registry.ts'
 import { openSqliteStore } from '../../storage/sqlite/open-sqlite-store.ts'
 import type { Control } from '../control.ts'
 
@@ -57,6 +63,7 @@ export async function testControl(
       catalogue: CATALOGUE,
       models: MODELS,
       storedPolicies,
+      storedAliases: readStoredAliases(await store.notes.list(ALIAS_NOTES)),
       revision,
       env: { ACME_KEY: CREDENTIAL },
     })
@@ -66,6 +73,16 @@ export async function testControl(
   const keyRing = new KeyRing({ hashKeys: [hashKey], plan })
   keyRing.replaceAll(configKeyRecords(loaded.config))
   const gate: Gate = createMemoryGate({ clock, onAlert: () => undefined })
+  const scope: RouteScope = {
+    protocols: PROTOCOLS,
+    plan: () => plan,
+    gate,
+    tokenCounter: { count: (_, texts) => texts.join('').length, close: async () => {} },
+    targets: null,
+    bandit: new ThompsonBandit(() => USUAL_FORGETTING),
+    rotations: new Rotations(),
+    clock,
+  }
   const control: Control = {
     version: '9.9.9',
     startedAtMs: clock.wallMs(),
@@ -100,6 +117,8 @@ export async function testControl(
     }),
     metrics: async () => ({ contentType: 'text/plain; version=0.0.4', text: 'tollgate_up 1\n' }),
     readiness: () => ({ ledger: null }),
+    protocols: PROTOCOLS,
+    simulateRoutes: (request, seeds) => simulateRoutes(scope, request, seeds),
     testProvider: async (name) => ({
       provider: name,
       ok: false,

@@ -3,7 +3,7 @@ import { counterKey } from '../../lib/counter-key.ts'
 import { limitFor } from '../../plan/compile-limit.ts'
 import type { TargetPlan } from '../../plan/gateway-plan.ts'
 import { headField } from '../http/request-head.ts'
-import { known, publicModel, type RequestContext } from '../pipeline/request-context.ts'
+import { known, publicModel, type RouteContext } from '../pipeline/request-context.ts'
 
 /** Headers that name the caller's place in the hierarchy, honoured only with `trust_scope_headers`. */
 const SCOPE_HEADERS: ReadonlyMap<string, string> = new Map([
@@ -15,7 +15,7 @@ const SCOPE_HEADERS: ReadonlyMap<string, string> = new Map([
 const MAX_VALUE_CHARS = 256
 
 /** Every charge of the request but those that wait for a target. */
-export function requestCharges(ctx: RequestContext): readonly LimitCharge[] {
+export function requestCharges(ctx: RouteContext): readonly LimitCharge[] {
   const { charges: fixed, lateLimits } = known(ctx.terms, 'terms')
   const charges = fixed.some(({ limit }) => limit.match !== null)
     ? fixed.filter(({ limit }) => !waitsForTarget(limit, ctx) && matchesRequest(limit, ctx))
@@ -30,7 +30,7 @@ export function requestCharges(ctx: RequestContext): readonly LimitCharge[] {
 }
 
 /** The charges that an attempt at this target adds. */
-export function targetCharges(ctx: RequestContext, target: TargetPlan): readonly LimitCharge[] {
+export function targetCharges(ctx: RouteContext, target: TargetPlan): readonly LimitCharge[] {
   const charges: LimitCharge[] = []
   const { charges: fixed, lateLimits } = known(ctx.terms, 'terms')
   const asked = publicModel(ctx, target)
@@ -56,7 +56,7 @@ function addCharge(charges: LimitCharge[], limit: LimitPlan, value: string | nul
 
 function matchesRequest(
   limit: LimitPlan,
-  ctx: RequestContext,
+  ctx: RouteContext,
   model = publicModel(ctx, null),
 ): boolean {
   const { match } = limit
@@ -66,25 +66,25 @@ function matchesRequest(
 }
 
 /** With fallbacks, which model a limit on models counts is not known before. */
-function waitsForTarget(limit: LimitPlan, ctx: RequestContext): boolean {
+function waitsForTarget(limit: LimitPlan, ctx: RouteContext): boolean {
   if (limit.scope === 'provider' || limit.scope === 'target') return true
   if (limit.match === null) return false
   return limit.match.providers !== null || (limit.match.models !== null && hasFallbacks(ctx))
 }
 
 /** Whether it is open which public model answers: one may stand in, or any may. Those that stand in come last. */
-export function hasFallbacks(ctx: RequestContext): boolean {
+export function hasFallbacks(ctx: RouteContext): boolean {
   const last = ctx.targets.at(-1)
   return last !== undefined && (last.fallback !== null || last.servesAs !== null)
 }
 
-function targetValue(limit: LimitPlan, ctx: RequestContext, target: TargetPlan): string | null {
+function targetValue(limit: LimitPlan, ctx: RouteContext, target: TargetPlan): string | null {
   if (limit.scope === 'provider') return target.provider.name
   return limit.scope === 'target' ? target.id : callerValue(limit, ctx)
 }
 
 /** Whose counter it is; null when the caller names nobody on that level, so that the limit does not apply. */
-function callerValue(limit: LimitPlan, ctx: RequestContext): string | null {
+function callerValue(limit: LimitPlan, ctx: RouteContext): string | null {
   const { record, subject } = known(ctx.key, 'key')
   const { scope } = limit
   switch (scope) {
@@ -107,14 +107,14 @@ function callerValue(limit: LimitPlan, ctx: RequestContext): string | null {
   }
 }
 
-function headerValue(ctx: RequestContext, scope: string): string | null {
+function headerValue(ctx: RouteContext, scope: string): string | null {
   if (!known(ctx.terms, 'terms').policy.trustScopeHeaders) return null
   const name = SCOPE_HEADERS.get(scope)
   const value = name === undefined ? null : headField(ctx.head, name)
   return value === null || value === '' || value.length > MAX_VALUE_CHARS ? null : value
 }
 
-function tagValue(ctx: RequestContext, tag: string): string | null {
+function tagValue(ctx: RouteContext, tag: string): string | null {
   const { record } = known(ctx.key, 'key')
   for (const tags of [record.metadata, known(ctx.terms, 'terms').policy.metadata]) {
     if (Object.hasOwn(tags, tag)) return tags[tag] ?? null

@@ -42,8 +42,14 @@ export type Audience = {
   isEmpty(): boolean
 }
 
-export type RequestBirth = {
-  readonly dataPlane: DataPlane
+/** What the choice of a target needs of what requests share: all that a simulation has. */
+export type RouteScope = Pick<
+  DataPlane,
+  'protocols' | 'plan' | 'gate' | 'tokenCounter' | 'targets' | 'bandit' | 'rotations' | 'clock'
+>
+
+export type RequestBirth<Scope> = {
+  readonly dataPlane: Scope
   readonly plan: GatewayPlan
   readonly head: RequestHead
   readonly protocol: Protocol
@@ -58,8 +64,8 @@ export type RequestBirth = {
 }
 
 /** One request, from its head to its record. Every field is set at birth; stages assign, nothing is added or deleted. */
-export class RequestContext {
-  readonly dataPlane: DataPlane
+export class RequestContext<Scope extends RouteScope = DataPlane> {
+  readonly dataPlane: Scope
   readonly plan: GatewayPlan
   readonly head: RequestHead
   readonly protocol: Protocol
@@ -154,7 +160,7 @@ export class RequestContext {
   /** Output seen on a stream, for counting when usage never came. */
   seenOutput: { readonly frames: number; readonly text: string } | null = null
 
-  constructor(birth: RequestBirth) {
+  constructor(birth: RequestBirth<Scope>) {
     this.dataPlane = birth.dataPlane
     this.plan = birth.plan
     this.head = birth.head
@@ -170,8 +176,11 @@ export class RequestContext {
   }
 }
 
+/** As far as the choice of a target goes. */
+export type RouteContext = RequestContext<RouteScope>
+
 /** The public model that a target serves here: a fallback's, an alias's variant, or what was asked for. */
-export function publicModel(ctx: RequestContext, target: TargetPlan | null): string {
+export function publicModel(ctx: RouteContext, target: TargetPlan | null): string {
   const own = target === null ? null : (target.fallback ?? target.servesAs)
   return own ?? ctx.variant ?? known(ctx.envelope, 'envelope').model
 }

@@ -1,7 +1,7 @@
 import type { CandidateView, RouteDecision } from '../../contracts/routing.ts'
 import type { ModelPlan, TargetPlan } from '../../plan/gateway-plan.ts'
 import { seedOf } from '../../lib/seeded-draw.ts'
-import { known, publicModel, type RequestContext } from '../pipeline/request-context.ts'
+import { known, publicModel, type RouteContext } from '../pipeline/request-context.ts'
 import { enterFallback, type Entry } from './enter-route.ts'
 import { noTargetError, serveAnyway } from './no-target.ts'
 import { readNeeds } from './read-needs.ts'
@@ -17,7 +17,7 @@ import { mustBePriced, termsBeside } from './terms-for.ts'
 type Group = { readonly model: ModelPlan; readonly targets: readonly TargetPlan[] }
 
 /** Asks the selector, for the model and for those that may stand in. Throws when nothing is left, and says why. */
-export function chooseTargets(ctx: RequestContext, entry: Entry): void | Promise<void> {
+export function chooseTargets(ctx: RouteContext, entry: Entry): void | Promise<void> {
   const groups = [ownGroup(ctx, entry), ...fallbackGroups(ctx)]
   const candidates = groups.flatMap(({ targets }) => targets)
   // What counts the input, and what peeks at limits, looks at all that may come to answer.
@@ -28,19 +28,19 @@ export function chooseTargets(ctx: RequestContext, entry: Entry): void | Promise
   return decide(ctx, entry, { groups, size })
 }
 
-function ownGroup(ctx: RequestContext, { model }: Entry): Group {
+function ownGroup(ctx: RouteContext, { model }: Entry): Group {
   const own = (target: TargetPlan): TargetPlan => retargeted(ctx, target, publicModel(ctx, target))
   return { model, targets: model.targets.map(own) }
 }
 
 /** As the policy that holds for its public model wants it. One that has none here is refused by the checks. */
-function retargeted(ctx: RequestContext, target: TargetPlan, name: string): TargetPlan {
+function retargeted(ctx: RouteContext, target: TargetPlan, name: string): TargetPlan {
   const own = termsBeside(known(ctx.key, 'key'), name, known(ctx.terms, 'terms'))
   return own?.policy.retarget?.(target) ?? target
 }
 
 /** Each is asked for as if the client had named it; one that nobody serves is passed over. */
-function fallbackGroups(ctx: RequestContext): readonly Group[] {
+function fallbackGroups(ctx: RouteContext): readonly Group[] {
   const names = known(ctx.terms, 'terms').policy.retry?.fallbacks ?? []
   return names.flatMap((name): readonly Group[] => {
     const entry = enterFallback(ctx, name)
@@ -55,7 +55,7 @@ function fallbackGroups(ctx: RequestContext): readonly Group[] {
 
 type Chosen = { readonly groups: readonly Group[]; readonly size: RequestSize }
 
-function decide(ctx: RequestContext, entry: Entry, { groups, size }: Chosen): void {
+function decide(ctx: RouteContext, entry: Entry, { groups, size }: Chosen): void {
   const way = wayFor(ctx, entry.model)
   const query = queryFor(ctx, { way, size, targets: ctx.targets })
   const order: TargetPlan[] = []
@@ -100,7 +100,7 @@ type QueryParts = {
 const SMALL_TOKENS = 1000
 const LARGE_TOKENS = 10_000
 
-function queryFor(ctx: RequestContext, { way, size, targets }: QueryParts): SelectQuery {
+function queryFor(ctx: RouteContext, { way, size, targets }: QueryParts): SelectQuery {
   const { bandit, clock, rotations, targets: book } = ctx.dataPlane
   const needs = readNeeds(ctx, way.strategy === 'thompson' || targets.some(isLacking))
   const { roughTokens } = size

@@ -5,7 +5,7 @@ import type { AliasPlan, AliasVariant, ModelPlan } from '../../plan/gateway-plan
 import { resolveModel } from '../../plan/resolve-model.ts'
 import { usableVariants } from '../../plan/usable-variants.ts'
 import { sessionOf } from '../http/session-of.ts'
-import { known, type RequestContext } from '../pipeline/request-context.ts'
+import { known, type RouteContext } from '../pipeline/request-context.ts'
 import { takeTurn } from './rotations.ts'
 
 /** What the requested name came to. `name`: the public model; of `*`, the wildcard itself. */
@@ -16,7 +16,7 @@ export type Entry = {
 }
 
 /** Resolves the name that was asked for, an alias at most once. Throws when nobody serves it, or the key may not use it. */
-export function enterRoute(ctx: RequestContext, requested: string): Entry {
+export function enterRoute(ctx: RouteContext, requested: string): Entry {
   const entry = findEntry(ctx, requested)
   if (typeof entry === 'object') return entry
   const problem =
@@ -27,14 +27,14 @@ export function enterRoute(ctx: RequestContext, requested: string): Entry {
 }
 
 /** Null: nobody serves it, or the key may not use it. */
-export function enterFallback(ctx: RequestContext, name: string): Entry | null {
+export function enterFallback(ctx: RouteContext, name: string): Entry | null {
   const entry = findEntry(ctx, name)
   return typeof entry === 'object' ? entry : null
 }
 
 type NoEntry = 'model_not_found' | 'model_not_allowed'
 
-function findEntry(ctx: RequestContext, requested: string): Entry | NoEntry {
+function findEntry(ctx: RouteContext, requested: string): Entry | NoEntry {
   const key = known(ctx.key, 'key')
   const { aliases, wildcard } = ctx.plan.routing
   const alias = aliases?.get(requested)
@@ -47,7 +47,7 @@ function findEntry(ctx: RequestContext, requested: string): Entry | NoEntry {
   return model === null ? 'model_not_found' : { model, name: requested, alias: null }
 }
 
-function enterAlias(ctx: RequestContext, alias: AliasPlan): Entry | NoEntry {
+function enterAlias(ctx: RouteContext, alias: AliasPlan): Entry | NoEntry {
   const key = known(ctx.key, 'key')
   const variant = chooseVariant(ctx, alias, usableVariants(ctx.plan, key, alias))
   if (variant === null) return 'model_not_allowed'
@@ -56,7 +56,7 @@ function enterAlias(ctx: RequestContext, alias: AliasPlan): Entry | NoEntry {
 }
 
 function chooseVariant(
-  ctx: RequestContext,
+  ctx: RouteContext,
   alias: AliasPlan,
   variants: readonly AliasVariant[],
 ): AliasVariant | null {
@@ -69,7 +69,7 @@ function chooseVariant(
 }
 
 /** What stays with its variant: a session that is not named falls back to the key. */
-function stickyValue(ctx: RequestContext, { sticky }: AliasPlan): string {
+function stickyValue(ctx: RouteContext, { sticky }: AliasPlan): string {
   if (sticky === 'request') return ctx.requestId
   const session = sticky === 'session' ? sessionOf(ctx.head) : null
   return session ?? known(ctx.key, 'key').record.id

@@ -1,7 +1,7 @@
 import { REJECTION_REASONS, type RejectionReason } from '../../contracts/routing.ts'
 import { GatewayError, type GatewayErrorCode } from '../../errors/gateway-error.ts'
 import type { TargetPlan } from '../../plan/gateway-plan.ts'
-import { known, type RequestContext } from '../pipeline/request-context.ts'
+import { known, type RouteContext } from '../pipeline/request-context.ts'
 import type { Examined } from './reject-target.ts'
 import { isReachable, RequestChecks } from './request-checks.ts'
 
@@ -14,7 +14,7 @@ const MAX_NAMED = 20
  * or, of an endpoint that only counts, all that the caller may use, because the gateway counts by itself.
  */
 export function serveAnyway(
-  ctx: RequestContext,
+  ctx: RouteContext,
   rejected: readonly Examined[],
 ): readonly TargetPlan[] {
   const full = rejected.filter(({ rejection }) => rejection?.reason === 'limit')
@@ -60,7 +60,7 @@ const CODES: Readonly<Record<RejectionReason, GatewayErrorCode>> = {
 }
 
 /** Why no target can serve the request: every candidate with its reason. */
-export function noTargetError(ctx: RequestContext, rejected: readonly Examined[]): GatewayError {
+export function noTargetError(ctx: RouteContext, rejected: readonly Examined[]): GatewayError {
   const reasons = new Set(rejected.flatMap(({ rejection }) => rejection?.reason ?? []))
   const closest = REJECTION_REASONS.findLast((one) => reasons.has(one)) ?? 'disabled'
   const { model } = known(ctx.envelope, 'envelope')
@@ -95,7 +95,7 @@ function listed(rejected: readonly Examined[]): string {
   return more > 0 ? `${named.join('; ')}; and ${more} more` : named.join('; ')
 }
 
-function notServed(ctx: RequestContext, rejected: readonly Examined[]): GatewayError {
+function notServed(ctx: RouteContext, rejected: readonly Examined[]): GatewayError {
   const spoken = [...new Set(rejected.flatMap(({ target }) => target.provider.protocols))]
   const problem = `This model is served in ${spoken.join(', ')}, and this endpoint is not translated from ${ctx.protocol.id}.`
   return new GatewayError('protocol_not_served', problem, { details: { param: 'model' } })

@@ -2,7 +2,7 @@ import type { Demand } from '../../contracts/limit.ts'
 import type { TargetPlan } from '../../plan/gateway-plan.ts'
 import { targetPermitted } from '../../plan/model-permission.ts'
 import { targetCharges } from '../limits/late-charges.ts'
-import { known, publicModel, type RequestContext } from '../pipeline/request-context.ts'
+import { known, publicModel, type RouteContext } from '../pipeline/request-context.ts'
 import { bridgeTo, speaksNatively } from '../translation/translate-request.ts'
 import type { TargetChecks } from './select-query.ts'
 import { termsBeside } from './terms-for.ts'
@@ -17,9 +17,9 @@ const LEAST: Demand = {
 
 /** What one request lets be said of each target. */
 export class RequestChecks implements TargetChecks {
-  readonly #ctx: RequestContext
+  readonly #ctx: RouteContext
 
-  constructor(ctx: RequestContext) {
+  constructor(ctx: RouteContext) {
     this.#ctx = ctx
   }
 
@@ -44,12 +44,12 @@ export class RequestChecks implements TargetChecks {
 }
 
 /** By the request's own bytes, or by a translation. */
-export function isReachable(ctx: RequestContext, { provider }: TargetPlan): boolean {
+export function isReachable(ctx: RouteContext, { provider }: TargetPlan): boolean {
   return speaksNatively(ctx, provider) || bridgeTo(ctx, provider) !== null
 }
 
 /** Its circuit is open, or its provider asked to be left alone. */
-export function isSetAside({ dataPlane }: RequestContext, { healthId }: TargetPlan): boolean {
+export function isSetAside({ dataPlane }: RouteContext, { healthId }: TargetPlan): boolean {
   const { targets, clock } = dataPlane
   return targets !== null && targets.blocked(healthId, clock.monotonicMs()) !== null
 }

@@ -1,5 +1,5 @@
 import type { TargetPlan } from '../../plan/gateway-plan.ts'
-import { known, type RequestContext } from '../pipeline/request-context.ts'
+import { known, type RouteContext } from '../pipeline/request-context.ts'
 import { countFor, largestPrompts } from '../usage/count-input.ts'
 import type { RequestSize } from './select-query.ts'
 
@@ -11,7 +11,7 @@ const BYTES_PER_TOKEN = 4
  * fits: counting costs a worker's time on every new text. `counts`: something else needs the number.
  */
 export function requestSize(
-  ctx: RequestContext,
+  ctx: RouteContext,
   targets: readonly TargetPlan[],
   counts: boolean,
 ): RequestSize | Promise<RequestSize> {
@@ -38,7 +38,7 @@ function isNear(targets: readonly TargetPlan[], tokens: number): boolean {
 }
 
 /** The client's cap, or the policy's where that is tighter. Null: none is sent. */
-function cappedOutput(ctx: RequestContext): number | null {
+function cappedOutput(ctx: RouteContext): number | null {
   const { maxOutputTokens: asked } = known(ctx.envelope, 'envelope')
   const { maxOutputTokens: allowed } = known(ctx.terms, 'terms').policy
   if (allowed === null || !ctx.endpoint.billed || ctx.endpoint.media === true) return asked

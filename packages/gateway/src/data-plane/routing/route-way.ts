@@ -9,7 +9,7 @@ import { GatewayError } from '../../errors/gateway-error.ts'
 import { didYouMean } from '../../lib/did-you-mean.ts'
 import { THOMPSON } from '../../plan/compile-routing.ts'
 import type { ModelPlan } from '../../plan/gateway-plan.ts'
-import { known, type RequestContext } from '../pipeline/request-context.ts'
+import { known, type RouteContext } from '../pipeline/request-context.ts'
 
 /** How the order is found. */
 export type Way = {
@@ -25,7 +25,7 @@ const EVEN: ModeWeights = { cost: 0.25, latency: 0.25, failure: 0.25, weight: 0.
  * The client's mode, else what the policy says, else the model's own strategy. A mode asks for the strategy `score`, the
  * mode `thompson` for the bandit's order. Throws `invalid_request` for a mode of the client that does not exist.
  */
-export function wayFor(ctx: RequestContext, model: ModelPlan): Way {
+export function wayFor(ctx: RouteContext, model: ModelPlan): Way {
   const asked = ctx.hints?.mode ?? null
   if (asked !== null) return askedWay(ctx, asked)
   const { defaultMode } = ctx.plan.routing
@@ -38,7 +38,7 @@ export function wayFor(ctx: RequestContext, model: ModelPlan): Way {
   return { strategy: chosen, mode: null, weights: EVEN }
 }
 
-function askedWay(ctx: RequestContext, mode: string): Way {
+function askedWay(ctx: RouteContext, mode: string): Way {
   const { modes } = ctx.plan.routing
   if (modes.has(mode) || mode === THOMPSON) return modeWay(ctx, mode)
   const near = didYouMean(mode, [...modes.keys(), THOMPSON])
@@ -46,14 +46,14 @@ function askedWay(ctx: RequestContext, mode: string): Way {
   throw new GatewayError('invalid_request', problem, { details: { param: 'mode' } })
 }
 
-function modeWay(ctx: RequestContext, mode: string): Way {
+function modeWay(ctx: RouteContext, mode: string): Way {
   if (mode === THOMPSON) return { strategy: 'thompson', mode, weights: EVEN }
   const weights = ctx.plan.routing.modes.get(mode) ?? BUILT_IN_MODES['normal'] ?? EVEN
   return { strategy: 'score', mode, weights }
 }
 
 /** What the client asks and what its policy says, the tighter of each. */
-export function hintsFor(ctx: RequestContext): RoutingHints {
+export function hintsFor(ctx: RouteContext): RoutingHints {
   const own = known(ctx.terms, 'terms').policy.routing
   const asked = ctx.hints
   if (own === null) return asked ?? NO_HINTS

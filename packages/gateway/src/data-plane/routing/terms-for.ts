@@ -1,5 +1,5 @@
 import type { KeyPlan } from '../../plan/gateway-plan.ts'
-import type { RequestContext, Terms } from '../pipeline/request-context.ts'
+import type { RouteContext, Terms } from '../pipeline/request-context.ts'
 
 /** The first provider entry of the key's policy that matches the model, else the key's own terms. */
 export function termsFor(key: KeyPlan, model: string): Terms {
@@ -21,7 +21,7 @@ function sharesLimits(terms: Terms): boolean {
 }
 
 /** An unpriced model is not free: with a `usd` limit it is refused, unless the policy says otherwise. */
-export function mustBePriced(ctx: RequestContext, terms: Terms): boolean {
+export function mustBePriced(ctx: RouteContext, terms: Terms): boolean {
   if (!ctx.endpoint.billed) return false
   const { unpriced, maxCostPerRequestNanoUsd } = terms.policy
   if (unpriced !== null) return unpriced === 'deny'

@@ -1,5 +1,5 @@
 import { targetPermitted } from '../../plan/model-permission.ts'
-import { known, type RequestContext, type Terms } from '../pipeline/request-context.ts'
+import { known, type RouteContext, type Terms } from '../pipeline/request-context.ts'
 import { chooseTargets } from '../routing/choose-targets.ts'
 import { enterRoute, type Entry } from '../routing/enter-route.ts'
 import { isReachable, isSetAside } from '../routing/request-checks.ts'
@@ -10,7 +10,7 @@ import { mustBePriced, termsFor } from '../routing/terms-for.ts'
  *
  * Where there is one target and nothing to choose, the plan has decided already.
  */
-export function resolveRoute(ctx: RequestContext): void | Promise<void> {
+export function resolveRoute(ctx: RouteContext): void | Promise<void> {
   const { model: requested } = known(ctx.envelope, 'envelope')
   const key = known(ctx.key, 'key')
   const entry = enterRoute(ctx, requested)
@@ -23,7 +23,7 @@ export function resolveRoute(ctx: RequestContext): void | Promise<void> {
 }
 
 /** False: there is something to choose, or something is wrong and has to be told. */
-function takeSettled(ctx: RequestContext, { model, name, alias }: Entry, terms: Terms): boolean {
+function takeSettled(ctx: RouteContext, { model, name, alias }: Entry, terms: Terms): boolean {
   const { settled } = model
   const [target] = model.targets
   if (settled === null || target === undefined || alias !== null || ctx.hints !== null) return false

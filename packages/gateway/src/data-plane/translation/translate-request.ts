@@ -10,11 +10,11 @@ import { CustomTools } from '../../protocols/translation/custom-tools.ts'
 import { fitNames } from '../../protocols/translation/fit-names.ts'
 import { Losses } from '../../protocols/translation/losses.ts'
 import { SEAL_MARK } from '../../protocols/translation/seal.ts'
-import { known, type RequestContext } from '../pipeline/request-context.ts'
+import { known, type RequestContext, type RouteContext } from '../pipeline/request-context.ts'
 import { Translation } from './translation.ts'
 
 /** A protocol that a provider can be spoken to in when it does not speak the client's; null: it has none. */
-export function bridgeTo(ctx: RequestContext, provider: ProviderPlan): Protocol | null {
+export function bridgeTo(ctx: RouteContext, provider: ProviderPlan): Protocol | null {
   if (!ctx.endpoint.translated || ctx.protocol.dialect === null) return null
   for (const id of provider.protocols) {
     const protocol = ctx.dataPlane.protocols.find((one) => one.id === id)
@@ -24,7 +24,7 @@ export function bridgeTo(ctx: RequestContext, provider: ProviderPlan): Protocol 
 }
 
 /** Whether the request's own bytes may go to the provider. */
-export function speaksNatively(ctx: RequestContext, provider: ProviderPlan): boolean {
+export function speaksNatively(ctx: RouteContext, provider: ProviderPlan): boolean {
   return provider.protocols.includes(ctx.protocol.id)
 }
 

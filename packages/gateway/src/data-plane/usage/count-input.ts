@@ -1,7 +1,7 @@
 import type { TokenizerId } from '../../contracts/tokenizer.ts'
 import type { InputParts } from '../../contracts/protocol.ts'
 import type { PromptsPlan, TargetPlan } from '../../plan/gateway-plan.ts'
-import { known, type RequestContext } from '../pipeline/request-context.ts'
+import { known, type RequestContext, type RouteContext } from '../pipeline/request-context.ts'
 
 /** Above this, counting takes longer than it is worth, and bytes are the bound. Characters. */
 const MAX_COUNTED_CHARS = 256 * 1024
@@ -13,7 +13,7 @@ const TEMPLATE_TOKENS = 16
  *
  * Exact where the model's tokenizer is known; else UTF-8 bytes, since no byte-level vocabulary makes more tokens than bytes.
  */
-export function boundInput(ctx: RequestContext): number | Promise<number> {
+export function boundInput(ctx: RouteContext): number | Promise<number> {
   if (ctx.inputTokens !== null) return ctx.inputTokens
   const parts = partsOf(ctx)
   const tokenizer = sharedTokenizer(ctx)
@@ -39,7 +39,7 @@ type Counts = Partial<Record<TokenizerId, number>>
  * bound: a request is not refused for a model because nobody can count its tokens exactly.
  */
 export function countFor(
-  ctx: RequestContext,
+  ctx: RouteContext,
   targets: readonly TargetPlan[],
 ): Counts | Promise<Counts> {
   const parts = partsOf(ctx)
@@ -77,12 +77,12 @@ export async function estimateOutput(ctx: RequestContext): Promise<number> {
   return Math.max(seenOutput.frames, counted)
 }
 
-function partsOf(ctx: RequestContext): InputParts {
+function partsOf(ctx: RouteContext): InputParts {
   ctx.input ??= withPrompts(ctx, ctx.endpoint.readInput(known(ctx.envelope, 'envelope')))
   return ctx.input
 }
 
-function withPrompts(ctx: RequestContext, parts: InputParts): InputParts {
+function withPrompts(ctx: RouteContext, parts: InputParts): InputParts {
   const prompts = largestPrompts(ctx)
   if (prompts === null) return parts
   return {
@@ -93,7 +93,7 @@ function withPrompts(ctx: RequestContext, parts: InputParts): InputParts {
 }
 
 /** What the policy adds to the request; of several candidates, the one to which it adds most. */
-export function largestPrompts(ctx: RequestContext): PromptsPlan | null {
+export function largestPrompts(ctx: RouteContext): PromptsPlan | null {
   if (ctx.endpoint.addPrompts === null) return null
   let largest: PromptsPlan | null = null
   for (const { prompts } of ctx.targets) {
@@ -104,7 +104,7 @@ export function largestPrompts(ctx: RequestContext): PromptsPlan | null {
 }
 
 /** Null unless all candidates count alike: the bound must hold for whichever answers. */
-function sharedTokenizer(ctx: RequestContext): TokenizerId | null {
+function sharedTokenizer(ctx: RouteContext): TokenizerId | null {
   const [first] = ctx.targets
   if (first === undefined || first.tokenizer === null) return null
   return ctx.targets.every((target) => target.tokenizer === first.tokenizer)
@@ -112,7 +112,7 @@ function sharedTokenizer(ctx: RequestContext): TokenizerId | null {
     : null
 }
 
-function keep(ctx: RequestContext, tokens: number): number {
+function keep(ctx: RouteContext, tokens: number): number {
   ctx.inputTokens = tokens
   return tokens
 }

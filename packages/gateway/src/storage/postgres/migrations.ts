@@ -116,6 +116,16 @@ const MIGRATIONS: readonly { readonly name: string; readonly sql: string }[] = [
       CREATE INDEX answers_by_end ON tollgate.answers (expires_at_ms);
     `,
   },
+  {
+    name: 'changed aliases are told',
+    sql: `
+      -- Whoever follows policies compiles again, and reads the aliases with them.
+      CREATE TRIGGER note_aliases AFTER INSERT OR UPDATE ON tollgate.notes
+        FOR EACH ROW WHEN (NEW.kind = 'alias') EXECUTE FUNCTION tollgate.note_change('policies');
+      CREATE TRIGGER note_deleted_aliases AFTER DELETE ON tollgate.notes
+        FOR EACH ROW WHEN (OLD.kind = 'alias') EXECUTE FUNCTION tollgate.note_change('policies');
+    `,
+  },
 ]
 
 /** `toll`: the key of the advisory lock under which one process at a time migrates. */
