@@ -4,6 +4,7 @@ import path from 'node:path'
 import { type Core, composeCore, controlOf, needsSandbox, withProviders } from './compose-core.ts'
 import { composeBandit } from './compose-bandit.ts'
 import { type ComposedAnswers, composeAnswers } from './compose-answers.ts'
+import { composeFeedback } from './compose-feedback.ts'
 import { composeOpenCalls } from './compose-open-calls.ts'
 import type { LoadedConfig, LoadOptions } from './config/load-config.ts'
 import { loadConfig } from './config/load-config.ts'
@@ -18,6 +19,7 @@ import type { DataPlane } from './data-plane/pipeline/data-plane.ts'
 import { Rewards } from './data-plane/routing/reward.ts'
 import { Rotations } from './data-plane/routing/rotations.ts'
 import { simulateRoutes } from './data-plane/routing/simulate-route.ts'
+import type { ThompsonBandit } from './data-plane/routing/thompson-bandit.ts'
 import { RetryBudgets } from './data-plane/routing/retry-budget.ts'
 import { discoverModels, probeProvider } from './data-plane/upstream/probe-provider.ts'
 import { UpstreamPools } from './data-plane/upstream/pools.ts'
@@ -177,7 +179,7 @@ function composeDataPlane(
     readonly log: RootLogger
     readonly tokenCounter: TokenCounter
     readonly openCalls: DataPlane['openCalls']
-    readonly bandit: DataPlane['bandit']
+    readonly bandit: ThompsonBandit
     readonly answers: ComposedAnswers
   },
 ): DataPlaneParts {
@@ -212,6 +214,7 @@ function composeDataPlane(
     retries: new RetryBudgets(),
     bandit: given.bandit,
     rewards: new Rewards(),
+    takeFeedback: composeFeedback(core.store, given.bandit),
     rotations: new Rotations(),
     pools: new UpstreamPools(),
     watchdog: new Watchdog(),
@@ -285,12 +288,12 @@ function composeControl(core: Core, { dataPlane, stats, metrics, log }: DataPlan
     readiness: dataPlane.readiness,
     testProvider: (name) => probeProvider(core.plan(), name, dataPlane),
     discoverModels: (name) => discoverModels(core.plan(), name, dataPlane),
+    protocols: PROTOCOLS,
+    simulateRoutes: (request, seeds) => simulateRoutes(dataPlane, request, seeds),
   }
 }
 
 /** A bad file keeps the running plan, and says so in the log, the events and the metrics. */
-    protocols: PROTOCOLS,
-    simulateRoutes: (request, seeds) => simulateRoutes(dataPlane, request, seeds),
 async function reload(core: Core, metrics: PrometheusExporter, log: RootLogger): Promise<void> {
   try {
     await core.reload()

@@ -14,6 +14,8 @@ import { openApiDocument } from './openapi.ts'
 import { POLICY_ROUTES } from './policy-routes.ts'
 import { PROVIDER_ROUTES } from './provider-routes.ts'
 import { mountPublicRoutes, PUBLIC_PATHS } from './public-routes.ts'
+import { REWARD_ROUTES } from './reward-routes.ts'
+import { ROUTING_ROUTES } from './routing-routes.ts'
 import { SYSTEM_ROUTES } from './system-routes.ts'
 import { USAGE_ROUTES } from './usage-routes.ts'
 
@@ -35,6 +37,9 @@ export function adminRoutes(options: EventRouteOptions = {}): readonly AdminRout
     ...POLICY_ROUTES,
     ...PROVIDER_ROUTES,
     ...MODEL_ROUTES,
+    ...ALIAS_ROUTES,
+    ...ROUTING_ROUTES,
+    ...REWARD_ROUTES,
     ...LIMIT_ROUTES,
     ...USAGE_ROUTES,
     ...LEDGER_ROUTES,

@@ -100,6 +100,7 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
     retries: new RetryBudgets(),
     bandit: new ThompsonBandit(() => USUAL_FORGETTING),
     rewards: new Rewards(),
+    takeFeedback: () => Promise.resolve(null),
     rotations: new Rotations(),
     pools: options.pools ?? new UpstreamPools(),
     watchdog: new Watchdog(options.silence),

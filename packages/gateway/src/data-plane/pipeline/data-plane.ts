@@ -9,6 +9,7 @@ import type { Clock } from '../../lib/clock.ts'
 import type { Readiness } from '../../lib/readiness.ts'
 import type { GatewayPlan, KeyPlan } from '../../plan/gateway-plan.ts'
 import type { SeenKey } from '../../plan/key-ring.ts'
+import type { Feedback } from '../http/feedback.ts'
 import type { Rewards } from '../routing/reward.ts'
 import type { IdempotentCalls } from '../idempotency/idempotent-calls.ts'
 import type { Rotations } from '../routing/rotations.ts'
@@ -34,6 +35,11 @@ export type DataPlane = {
   readonly targets: TargetBook | null
   readonly bandit: Bandit
   readonly rewards: Rewards
+  /** Null: no answer to this key has the id. */
+  readonly takeFeedback: (
+    keyId: string | null,
+    feedback: Feedback,
+  ) => Promise<{ readonly target: string | null; readonly reward: number | null } | null>
   readonly rotations: Rotations
   readonly retries: RetryBudgets
   readonly pools: UpstreamPools
