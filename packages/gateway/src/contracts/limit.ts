@@ -206,12 +206,18 @@ export type Gate = {
   reset(limitId: string, value: string | null): Eventually<readonly CounterState[]>
   /** Adds an extra allowance (in the limit's unit) to the current window. Returns the counters changed. */
   grant(limitId: string, value: string, extra: number): Eventually<readonly CounterState[]>
+  /**
+   * A gate of its own that begins where this one stands, so much later: what is tried on it changes nothing here. Looking
+   * ahead, what is open now has ended by then and used all that it holds.
+   */
+  fork(aheadMs: number): Eventually<ProcessGate>
 }
 
 /** A gate that never has to ask anybody. */
-export type ProcessGate = Omit<Gate, 'reserve' | 'list' | 'reset' | 'grant'> & {
+export type ProcessGate = Omit<Gate, 'reserve' | 'list' | 'reset' | 'grant' | 'fork'> & {
   reserve(charges: readonly LimitCharge[], demand: Demand): ReserveResult
   list(): readonly CounterView[]
   reset(limitId: string, value: string | null): readonly CounterState[]
   grant(limitId: string, value: string, extra: number): readonly CounterState[]
+  fork(aheadMs: number): ProcessGate
 }

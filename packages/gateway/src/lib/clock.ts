@@ -10,3 +10,12 @@ export const SYSTEM_CLOCK: Clock = {
   monotonicMs: () => performance.now(),
   wallMs: () => Date.now(),
 }
+
+/** A clock that runs so much before another. */
+export function aheadOf(clock: Clock, ms: number): Clock {
+  if (ms === 0) return clock
+  return {
+    monotonicMs: () => clock.monotonicMs() + ms,
+    wallMs: () => clock.wallMs() + ms,
+  }
+}

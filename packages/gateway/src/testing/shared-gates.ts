@@ -76,6 +76,7 @@ function awaited(gate: SharedGate): GateUnderTest {
       await gate.flush()
     },
     list: () => gate.list(),
+    fork: (aheadMs) => gate.fork(aheadMs),
     openReservations: () => gate.openReservations(),
     reset: (limitId, value) => gate.reset(limitId, value),
     grant: (limitId, value, extra) => gate.grant(limitId, value, extra),

@@ -109,6 +109,28 @@ function isPart(part: unknown): part is SettledParts[number] {
   return part.length === 2 && part.every((one) => typeof one === 'number')
 }
 
+/**
+ * The counter as it stands, to try things on. `endsFirst`: what is open has ended by then, and used all that it holds;
+ * else it stays open, and counts as taken now.
+ */
+export function copyCounter(
+  counter: Counter,
+  { nowMs, endsFirst }: { readonly nowMs: number; readonly endsFirst: boolean },
+): Counter {
+  const { algorithm } = counter.limit
+  const state = counter.meter.save(nowMs)
+  const meter = restoreMeter(algorithm, { state, chargeOpen: false, nowMs })
+  // An allowance of a concurrency limit is not part of what is saved.
+  const allowance = counter.meter.amountAt(nowMs) - meter.amountAt(nowMs)
+  if (allowance > 0) meter.grant(allowance, nowMs)
+  const amount = counter.meter.reservedAt(nowMs)
+  if (amount > 0) {
+    const ticket = meter.take(amount, nowMs)
+    if (endsFirst) meter.close({ ticket, amount }, amount, nowMs)
+  }
+  return counter.copyWith(meter)
+}
+
 function restoreMeter(algorithm: LimitAlgorithm, saved: SavedMeter): Meter {
   switch (algorithm.kind) {
     case 'bucket':

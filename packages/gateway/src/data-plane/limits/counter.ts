@@ -77,6 +77,15 @@ export class Counter {
     return true
   }
 
+  /** The same in a copy of its meter; neither hears of the other any more. */
+  copyWith(meter: Meter): Counter {
+    const { key, value, era } = this
+    const copy = new Counter(this.#limit, { key, value, meter, restored: this.#restored, era })
+    copy.leases = this.leases
+    copy.#outputs = this.#outputs?.copy() ?? null
+    return copy
+  }
+
   alertIfReached(nowMs: number, onAlert: (alert: LimitAlert) => void): void {
     if (this.#limit.alerts.length > 0) this.#eachReachedAlert(nowMs, onAlert)
   }

@@ -6,14 +6,22 @@ const SWEEP_EVERY = 16
 /** More than one per request, so that sweeping always outruns growth. */
 const SWEPT_AT_ONCE = 64
 
+/** What a counter begins with that is asked for the first time; null: with nothing. */
+export type CounterOrigin = (charge: LimitCharge, nowMs: number) => Counter | null
+
 /**
  * All counters by key. Idle ones, which carry no information, are dropped a few at a time as requests come, so memory is
  * bounded by the callers of one window, without a timer and without a pause.
  */
 export class Counters {
   readonly #byKey = new Map<string, Counter>()
+  readonly #origin: CounterOrigin | null
   #hand: Iterator<Counter> | null = null
   #calls = 0
+
+  constructor(origin: CounterOrigin | null = null) {
+    this.#origin = origin
+  }
 
   get(key: string): Counter | null {
     return this.#byKey.get(key) ?? null
@@ -21,8 +29,8 @@ export class Counters {
 
   /** Hot: once per charge. bench/gate.ts */
   of(charge: LimitCharge, nowMs: number): Counter {
-    const counter = this.#byKey.get(charge.counterKey)
-    if (counter === undefined) return this.#add(charge, nowMs)
+    const counter = this.#byKey.get(charge.counterKey) ?? this.#begin(charge, nowMs)
+    if (counter === null) return this.#add(charge, nowMs)
     if (counter.limit === charge.limit || counter.adopt(charge.limit, nowMs)) return counter
     return this.#replace(counter, charge, nowMs)
   }
@@ -52,6 +60,12 @@ export class Counters {
       }
       if (next.value.meter.idleAt(nowMs)) this.#byKey.delete(next.value.key)
     }
+  }
+
+  #begin(charge: LimitCharge, nowMs: number): Counter | null {
+    const counter = this.#origin === null ? null : this.#origin(charge, nowMs)
+    if (counter !== null) this.put(counter)
+    return counter
   }
 
   #add(charge: LimitCharge, nowMs: number): Counter {

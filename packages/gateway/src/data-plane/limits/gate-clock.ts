@@ -1,4 +1,4 @@
-import type { Clock } from '../../lib/clock.ts'
+import { aheadOf, type Clock } from '../../lib/clock.ts'
 
 /**
  * Gate time: ms since 1970 as the wall clock said at start, and from then on only what the monotonic clock adds.
@@ -13,9 +13,14 @@ export class GateClock {
   readonly #offsetMs: number
   #latestMs = Number.NEGATIVE_INFINITY
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, offsetMs: number = clock.wallMs() - clock.monotonicMs()) {
     this.#clock = clock
-    this.#offsetMs = clock.wallMs() - clock.monotonicMs()
+    this.#offsetMs = offsetMs
+  }
+
+  /** The same time, so much later, for a gate that looks ahead. */
+  ahead(ms: number): GateClock {
+    return new GateClock(aheadOf(this.#clock, ms), this.#offsetMs)
   }
 
   /** Whole milliseconds, never going back. */

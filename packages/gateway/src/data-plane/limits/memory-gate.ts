@@ -16,11 +16,11 @@ import type {
   DurableGate,
   HeldCharge,
 } from '../../contracts/durable-charge.ts'
-import type { Clock } from '../../lib/clock.ts'
+import { aheadOf, type Clock } from '../../lib/clock.ts'
 import { actualAmount, demandedAmount } from './amounts.ts'
 import type { Counter } from './counter.ts'
-import { isDurable, restoreCounter, saveCounter } from './counter-state.ts'
-import { Counters } from './counters.ts'
+import { copyCounter, isDurable, restoreCounter, saveCounter } from './counter-state.ts'
+import { type CounterOrigin, Counters } from './counters.ts'
 import { GateClock } from './gate-clock.ts'
 import { chargeOf, heldOf, settledOf } from './held-charges.ts'
 import { extendLease, firstHold, isLeased, sharesOf } from './lease.ts'
@@ -46,18 +46,28 @@ export function createMemoryGate(options: MemoryGateOptions): DurableGate {
 
 const NOTHING_EXCUSED: readonly Refusal[] = []
 
+type Forked = { readonly clock: GateClock; readonly origin: CounterOrigin }
+
+/** A gate that begins each counter as `origin` says. `clock`: of gate time. */
+export function forkedGate(options: MemoryGateOptions, forked: Forked): DurableGate {
+  return new MemoryGate(options, forked)
+}
+
 class MemoryGate implements DurableGate {
+  readonly #wall: Clock
   readonly #clock: GateClock
   readonly #onAlert: (alert: LimitAlert) => void
   readonly #chargeOpen: boolean
-  readonly #counters = new Counters()
+  readonly #counters: Counters
   /** Durable counters that the store does not know in their present state. */
   readonly #changed = new Set<Counter>()
   #lastId = 0
   #open = 0
 
-  constructor(options: MemoryGateOptions) {
-    this.#clock = new GateClock(options.clock)
+  constructor(options: MemoryGateOptions, forked: Forked | null = null) {
+    this.#wall = options.clock
+    this.#clock = forked?.clock ?? new GateClock(options.clock)
+    this.#counters = new Counters(forked?.origin ?? null)
     this.#onAlert = options.onAlert
     this.#chargeOpen = options.openOnRestore === 'charge'
   }
@@ -204,6 +214,18 @@ class MemoryGate implements DurableGate {
     const at = counter.meter.chargeAt(held.at, held.amount, nowMs)
     this.#changed.add(counter)
     return { counter: counter.key, amount: held.amount, at, era: counter.era.id }
+  }
+
+  /** Counters are copied when they are first asked for, so that a fork of very many costs nothing. */
+  fork(aheadMs: number): DurableGate {
+    const clock = aheadOf(this.#wall, aheadMs)
+    const origin: CounterOrigin = ({ counterKey }) => {
+      const counter = this.#counters.get(counterKey)
+      if (counter === null) return null
+      return copyCounter(counter, { nowMs: this.#clock.nowMs(), endsFirst: aheadMs > 0 })
+    }
+    const options = { clock, onAlert: () => {} }
+    return new MemoryGate(options, { clock: this.#clock.ahead(aheadMs), origin })
   }
 
   reset(limitId: string, value: string | null): readonly CounterState[] {

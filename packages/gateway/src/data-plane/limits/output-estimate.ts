@@ -21,6 +21,12 @@ export class OutputEstimates {
     this.#byModel.set(model, estimate)
     return estimate
   }
+
+  copy(): OutputEstimates {
+    const copy = new OutputEstimates()
+    for (const [model, estimate] of this.#byModel) copy.#byModel.set(model, estimate.copy())
+    return copy
+  }
 }
 
 /** Running 95th percentile of the output tokens of the latest calls, for `reserve: expected`. */
@@ -36,6 +42,14 @@ export class OutputEstimate {
     if (this.#seen % SORT_EVERY !== 0) return
     const sorted = this.#latest.toSorted((one, other) => one - other)
     this.#p95 = sorted[Math.ceil(sorted.length * QUANTILE) - 1] ?? Infinity
+  }
+
+  copy(): OutputEstimate {
+    const copy = new OutputEstimate()
+    copy.#latest.push(...this.#latest)
+    copy.#seen = this.#seen
+    copy.#p95 = this.#p95
+    return copy
   }
 
   /** Never more than the worst case, which is also the answer until enough calls were seen. */

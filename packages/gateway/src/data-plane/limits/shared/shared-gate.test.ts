@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, vi } from 'vitest'
+import { forkContract } from '../../../testing/fork-contract.ts'
 import { gateContract } from '../../../testing/gate-contract.ts'
 import { leaseContract } from '../../../testing/lease-contract.ts'
 import { hasRedis, type RedisProcess, startRedis } from '../../../testing/redis-process.ts'
@@ -22,5 +23,6 @@ describe.skipIf(!hasRedis())('with a real Redis', () => {
   })
 
   gateContract('shared gate', (options) => gates.make(options))
+  forkContract('shared gate', (options) => gates.make(options))
   leaseContract('shared gate', (options) => gates.make(options), 40)
 })

@@ -8,11 +8,13 @@ import type {
   Gate,
   LimitCharge,
   LimitState,
+  ProcessGate,
   Reservation,
   ReserveResult,
 } from '../../../contracts/limit.ts'
 import { type ScriptConnection, ServerAway } from '../../../contracts/script-server.ts'
 import { actualAmount, demandedAmount } from '../amounts.ts'
+import { gateOfViews } from '../gate-of-views.ts'
 import { isLeased } from '../lease.ts'
 import { checkDemand, isAmount } from '../memory-gate.ts'
 import { Attachment } from './attachment.ts'
@@ -218,6 +220,16 @@ export class SharedGate implements Gate {
 
   list(): Promise<readonly CounterView[]> {
     return listCounters(this.#parts, this.#live)
+  }
+
+  async fork(aheadMs: number): Promise<ProcessGate> {
+    const { seen, time } = this.#parts
+    return gateOfViews({
+      views: await this.list(),
+      limitOf: (counterKey) => seen.find(counterKey)?.charge.limit ?? null,
+      clock: time.asClock(),
+      aheadMs,
+    })
   }
 
   openReservations(): number {
