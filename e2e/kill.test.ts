@@ -1,9 +1,10 @@
 import { Agent } from 'node:http'
 import path from 'node:path'
 import { afterAll, describe, expect, it, vi } from 'vitest'
+import { hasRedis, startRedis } from '../packages/gateway/src/testing/redis-process.ts'
 import { type CallAnswer, askOf, call, seeded } from './harness/call.ts'
 import { startProcess } from './harness/child.ts'
-import { closeAll } from './harness/cleanup.ts'
+import { closeAll, onClose } from './harness/cleanup.ts'
 import { ROOT, tempFolder } from './harness/folders.ts'
 import { type Gateway, startGateway } from './harness/gateway.ts'
 import { startSandboxProcess } from './harness/sandbox.ts'
@@ -217,6 +218,78 @@ describe('a gateway that ends under load', () => {
       expect(await after.admin.limit(id)).toMatchObject({ used, reserved: 0 })
     }
   })
+
+  it.skipIf(!hasRedis())(
+    'kill -9 of calls under way that hold limits in Redis: settled once, by the next start, for all gateways',
+    async () => {
+      const random = seeded(SEED)
+      const redis = await startRedis()
+      onClose(() => redis.stop())
+      const sandbox = await startSandboxProcess()
+      const price = { input: 1, output: 2 }
+      const config = {
+        log: { level: 'warn' },
+        limits: { backend: redis.url, timeout: '5s' },
+        providers: { local: sandbox.provider },
+        models: { slow: { price, targets: [{ provider: 'local', model: 'words-400+delay-50' }] } },
+        policy: {
+          default_provider: 'local',
+          limits: [
+            { id: 'money', scope: 'global', unit: 'usd', algorithm: 'lifetime', amount: 10 },
+            {
+              id: 'calls',
+              scope: 'global',
+              unit: 'requests',
+              algorithm: 'sliding',
+              amount: 1e6,
+              window: '24h',
+            },
+            { id: 'at-once', scope: 'global', unit: 'concurrent', amount: OPEN },
+          ],
+        },
+      }
+      const folder = tempFolder()
+      const [other, gateway] = await Promise.all([
+        startGateway({ config }),
+        startGateway({ folder, config }),
+      ])
+      const { key } = await gateway.admin.createKey()
+      const agent = new Agent({ keepAlive: true })
+      const asked = Array.from({ length: OPEN }, () => {
+        const { path: url, body } = askOf({ model: 'slow', stream: true, maxTokens: 500 })
+        return call(`${gateway.proxyUrl}${url}`, { key, body, agent })
+      })
+      await waitFor('calls under way', async () => (await sandbox.billNow()).items.length === OPEN)
+      const held = (await other.admin.limit('money')).reserved
+      expect(held).toBeGreaterThan(OPEN * 500 * 2e-6)
+      gateway.child.kill('SIGKILL')
+      await Promise.all([gateway.child.exited, ...asked])
+      agent.destroy()
+      expect(await other.admin.limit('money')).toMatchObject({ used: 0, reserved: held })
+      for (let round = 0; round < STARTS; round++) {
+        const child = startProcess(process.execPath, [MAIN, ...SERVE], {
+          cwd: folder,
+          env: { HOME: folder },
+        })
+        const killed = setTimeout(() => child.kill('SIGKILL'), 150 + random() * 500)
+        await child.exited
+        clearTimeout(killed)
+      }
+      const after = await startGateway({ folder })
+      expect(await other.admin.limit('money')).toMatchObject({ used: held, reserved: 0 })
+      expect(await other.admin.limit('calls')).toMatchObject({ used: OPEN, reserved: 0 })
+      const records = await after.admin.records()
+      expect(records).toHaveLength(OPEN)
+      for (const record of records) {
+        expect(record).toMatchObject({ error_class: 'gateway_restarted', estimated: true })
+      }
+      const cost = records.reduce((sum, { cost_nanousd }) => sum + (cost_nanousd ?? 0), 0)
+      expect(cost).toBe(Math.round(held * 1e9))
+      // Their places are free again.
+      const { path: url, body } = askOf({ model: 'slow', stream: true, maxTokens: 5 })
+      expect((await call(`${after.proxyUrl}${url}`, { key, body })).status).toBe(200)
+    },
+  )
 
   it.each(['SIGTERM', 'SIGINT'] as const)(
     '%s: every request under way ends whole',

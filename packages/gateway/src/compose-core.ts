@@ -39,8 +39,7 @@ export type Core = {
   readonly store: Store
   readonly ledger: LedgerWriter
   readonly gate: Gate
-  /** Null: its counters do not end with this process. */
-  readonly durable: DurableCharges | null
+  readonly durable: DurableCharges
   /** Where the gate counts together with other processes; null: here only. */
   readonly gateBackend: GateBackend | null
   readonly keyRing: KeyRing

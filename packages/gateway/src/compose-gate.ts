@@ -28,9 +28,11 @@ export type GateBackend = {
   problem(): string | null
 }
 
-export type ComposedGate =
-  | { readonly gate: Gate; readonly durable: DurableCharges; readonly backend: null }
-  | { readonly gate: Gate; readonly durable: null; readonly backend: GateBackend }
+export type ComposedGate = {
+  readonly gate: Gate
+  readonly durable: DurableCharges
+  readonly backend: GateBackend | null
+}
 
 export async function composeGate(
   config: GatewayConfig,
@@ -63,7 +65,7 @@ export async function composeGate(
     stop: () => gate.stop(),
     problem: () => gate.problem(),
   }
-  return { gate, durable: null, backend }
+  return { gate, durable: gate.durable, backend }
 }
 
 /** A client that never gets to the server must not keep the gateway from starting. */

@@ -1,5 +1,6 @@
 import path from 'node:path'
 import type { Core } from './compose-core.ts'
+import type { DurableCharge } from './contracts/durable-charge.ts'
 import type { OpenCall } from './contracts/open-calls.ts'
 import { NO_USAGE } from './contracts/usage.ts'
 import type { UsageRecord } from './contracts/usage-record.ts'
@@ -28,7 +29,7 @@ export type ComposedOpenCalls = {
 export async function composeOpenCalls(core: Core, log: RootLogger): Promise<ComposedOpenCalls> {
   const { config } = core.loaded()
   const { ledger } = core
-  if (!config.ledger.enabled || ledger.onCommitted === undefined || core.durable === null) {
+  if (!config.ledger.enabled || ledger.onCommitted === undefined) {
     return { openCalls: null, close: () => {} }
   }
   const journal = openCallJournal({
@@ -57,8 +58,16 @@ async function settleLeft(core: Core, journal: OpenCallJournal, log: RootLogger)
     }
   }
   if (lost.length === 0) return
-  // In one turn of the event loop: records and counters are one transaction.
-  const written = await Promise.allSettled(lost.map((call) => settleLost(core, call, log)))
+  const charges = lost.map((call) => chargeLost(core, call, log))
+  // Shared counters first: told again by a start that comes after one that was killed here, they count it once.
+  if (core.durable.told !== undefined) await core.durable.told()
+  // Else in one turn of the event loop: records and counters are one transaction.
+  const written = await Promise.allSettled(
+    lost.map(async (call, index) => {
+      const charged = charges[index] ?? null
+      if (charged !== null) await core.ledger.append(lostRecord(core, call, charged))
+    }),
+  )
   const late = written.filter(({ status }) => status === 'rejected').length
   log.warn(
     { calls: lost.length, not_yet_written: late },
@@ -71,17 +80,22 @@ async function hasRecord({ store }: Core, requestId: string): Promise<boolean> {
   return items.length > 0
 }
 
-function settleLost(core: Core, call: OpenCall, log: RootLogger): Promise<void> {
+/** Null: it cannot be charged, and stays in the journal. */
+function chargeLost(
+  { durable }: Core,
+  { requestId, charges }: OpenCall,
+  log: RootLogger,
+): readonly DurableCharge[] | null {
   try {
-    return core.ledger.append(lostRecord(core, call))
+    return durable.charge(charges)
   } catch (err) {
-    log.error({ err, request_id: call.requestId }, 'a call in the journal cannot be settled')
-    return Promise.resolve()
+    log.error({ err, request_id: requestId }, 'a call in the journal cannot be settled')
+    return null
   }
 }
 
 /** `estimated`: nobody knows what the provider did with it. */
-function lostRecord(core: Core, call: OpenCall): UsageRecord {
+function lostRecord(core: Core, call: OpenCall, charges: readonly DurableCharge[]): UsageRecord {
   const { requestId, startedAtMs, keyId, provider, target } = call
   const key = core.keyRing.list().find(({ id }) => id === keyId)
   const errorClass = 'gateway_restarted'
@@ -119,7 +133,7 @@ function lostRecord(core: Core, call: OpenCall): UsageRecord {
     overheadMs: 0,
     cache: null,
     limits: call.charges.map(({ id }) => id),
-    charges: core.durable?.charge(call.charges) ?? [],
+    charges,
     project: null,
     userAgent: null,
     sessionId: null,

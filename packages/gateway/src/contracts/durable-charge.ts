@@ -19,9 +19,11 @@ export type HeldCharge = DurableCharge & {
   readonly value: string
   readonly unit: LimitUnit
   readonly algorithm: LimitAlgorithm
+  /** Where counters are shared: what the server of the counters knows the reservation by. */
+  readonly reservation?: string
 }
 
-/** The part of a gate that has counters of an hour or more, or for life, in this process. */
+/** The part of a gate that has counters of an hour or more, or for life. */
 export type DurableCharges = {
   /** What the reservation holds of durable counters. */
   held(reservation: Reservation): readonly HeldCharge[]
@@ -29,6 +31,8 @@ export type DurableCharges = {
   settled(reservation: Reservation): readonly DurableCharge[]
   /** Counts as used what calls held that a former process left open. For start-up, after `restore`. */
   charge(held: readonly HeldCharge[]): readonly DurableCharge[]
+  /** Where counters are shared: resolves when what was charged has been told, or cannot be for now. */
+  told?(): Promise<void>
 }
 
 export type DurableGate = ProcessGate & { readonly durable: DurableCharges }

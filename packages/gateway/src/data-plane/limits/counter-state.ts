@@ -19,7 +19,7 @@ import { type Meter, type SavedMeter, savedNumber } from './meter.ts'
 import { SlidingMeter } from './sliding.ts'
 
 const FORMAT = 1
-const HOUR_MS = 3_600_000
+export const HOUR_MS = 3_600_000
 
 type State = Readonly<Record<string, unknown>>
 

@@ -97,7 +97,8 @@ function isHeld(charge: unknown): charge is HeldCharge {
   return (
     ['counter', 'id', 'scope', 'value', 'unit'].every((name) => typeof charge[name] === 'string') &&
     isAmount(charge['amount']) &&
-    Number.isSafeInteger(charge['at'])
+    Number.isSafeInteger(charge['at']) &&
+    (charge['reservation'] === undefined || typeof charge['reservation'] === 'string')
   )
 }
 
@@ -107,7 +108,7 @@ function isAlgorithm(algorithm: unknown): boolean {
   if (kind === 'bucket')
     return isAmount(algorithm['capacity']) && Number(algorithm['refillPerSec']) >= 0
   if (!isAmount(algorithm['amount'])) return false
-  if (kind === 'lifetime') return true
+  if (kind === 'lifetime' || kind === 'concurrent') return true
   if ((kind !== 'fixed' && kind !== 'sliding') || !isRecord(window)) return false
   return (
     typeof window['text'] === 'string' && (isAmount(window['ms']) || isAmount(window['months']))

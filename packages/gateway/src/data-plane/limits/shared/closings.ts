@@ -10,6 +10,8 @@ export type Closing = {
   readonly holds: readonly SharedHold[]
   /** Per hold. */
   readonly used: readonly number[]
+  /** The server knows of no such reservation. */
+  readonly onUnknown?: () => void
 }
 
 /** Beyond, a reservation is left to its end on the server, where it is charged in full: nothing is forgotten. */
@@ -69,6 +71,7 @@ export class Closings {
     this.#waiting.delete(name)
     this.#answered.push(name)
     this.#parts.open.delete(name)
+    if (answer.code === 0) closing.onUnknown?.()
     this.#learn(closing, answer)
   }
 

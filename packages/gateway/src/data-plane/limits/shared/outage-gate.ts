@@ -102,6 +102,14 @@ export class OutageGate {
     })
   }
 
+  /** What the reservation holds, by the limits as they are configured. */
+  heldBy({ inner }: OutageReservation): readonly { charge: LimitCharge; amount: number }[] {
+    return asOpenReservation(inner).holds.flatMap(({ counter, amount }) => {
+      const charge = this.#charges.get(counter.key)
+      return charge === undefined ? [] : [{ charge, amount }]
+    })
+  }
+
   /** No more is reserved here. Gives what was used and what is still open. */
   freeze(): readonly Report[] {
     this.#frozen = true

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import type { DurableCharges } from '../../../contracts/durable-charge.ts'
 import type {
   Actual,
   CounterState,
@@ -24,6 +25,7 @@ import { Extensions } from './extensions.ts'
 import type { SharedGateOptions, SharedGateParts } from './gate-parts.ts'
 import { Housekeeping } from './housekeeping.ts'
 import { KnownStates } from './known-states.ts'
+import { OpenCharges } from './open-charges.ts'
 import { OutageGate, OutageReservation } from './outage-gate.ts'
 import { Reports } from './reports.ts'
 import { askReserve, refusalFrom, unique } from './reserve-call.ts'
@@ -50,6 +52,8 @@ export class SharedGate implements Gate {
   readonly #reports: Reports
   readonly #housekeeping: Housekeeping
   readonly #extensions: Extensions
+  /** For the journal of open calls. */
+  readonly durable: DurableCharges
   #live: ScriptConnection | null = null
   #outage: OutageGate | null = null
   /** Gates of past outages that still have open reservations. */
@@ -88,6 +92,12 @@ export class SharedGate implements Gate {
     this.#reports = new Reports(parts)
     this.#housekeeping = new Housekeeping(parts)
     this.#extensions = new Extensions(parts)
+    this.durable = new OpenCharges({
+      ...parts,
+      closings: this.#closings,
+      reports: this.#reports,
+      live: () => this.#live,
+    })
   }
 
   /** Connects, and goes on doing so. Until then every limit follows its `on_backend_failure`. */

@@ -1,0 +1,112 @@
+import type {
+  DurableCharge,
+  DurableCharges,
+  HeldCharge,
+} from '../../../contracts/durable-charge.ts'
+import type { LimitCharge, Reservation } from '../../../contracts/limit.ts'
+import type { ScriptConnection } from '../../../contracts/script-server.ts'
+import { chargeOf } from '../held-charges.ts'
+import { newMeter } from '../counter.ts'
+import { HOUR_MS } from '../counter-state.ts'
+import type { Closings } from './closings.ts'
+import type { SharedGateParts } from './gate-parts.ts'
+import { OutageReservation } from './outage-gate.ts'
+import type { Reports } from './reports.ts'
+import { SharedReservation } from './shared-reservation.ts'
+
+/** A server that is away must not keep a start waiting. */
+const MOST_WAIT_MS = 2000
+
+export type OpenChargesParts = SharedGateParts & {
+  readonly closings: Closings
+  readonly reports: Reports
+  readonly live: () => ScriptConnection | null
+}
+
+/**
+ * What calls under way hold of shared counters, for the journal of open calls. The next process ends the reservations of
+ * the former at what they hold, so that nothing waits for their leases to end. The server counts each end once.
+ */
+export class OpenCharges implements DurableCharges {
+  readonly #parts: OpenChargesParts
+
+  constructor(parts: OpenChargesParts) {
+    this.#parts = parts
+  }
+
+  /** All counters of a reservation that charges a durable one: its end must name them all. */
+  held(reservation: Reservation): readonly HeldCharge[] {
+    const held = this.#heldBy(reservation)
+    return held.some(({ algorithm }) => isDurable(algorithm)) ? held : []
+  }
+
+  #heldBy(reservation: Reservation): readonly HeldCharge[] {
+    if (reservation instanceof OutageReservation) {
+      return reservation.gate
+        .heldBy(reservation)
+        .map(({ charge, amount }) => heldCharge(charge, amount))
+    }
+    if (!(reservation instanceof SharedReservation)) return []
+    const name = `${this.#parts.generation()} ${reservation.name}`
+    return reservation.holds.map(({ charge, amount }) => ({
+      ...heldCharge(charge, amount),
+      reservation: name,
+    }))
+  }
+
+  /** The server's counters are no sums of this store's records. */
+  settled(): readonly DurableCharge[] {
+    return []
+  }
+
+  charge(all: readonly HeldCharge[]): readonly DurableCharge[] {
+    for (const [reservation, own] of Map.groupBy(all, (one) => one.reservation)) {
+      if (reservation === undefined) this.#report(own)
+      else this.#end(reservation, own)
+    }
+    return []
+  }
+
+  async told(): Promise<void> {
+    const { closings, reports } = this.#parts
+    const tooLong = Promise.withResolvers<void>()
+    const timer = setTimeout(tooLong.resolve, MOST_WAIT_MS)
+    await Promise.race([Promise.all([closings.idle(), reports.idle()]), tooLong.promise])
+    clearTimeout(timer)
+  }
+
+  #end(reservation: string, own: readonly HeldCharge[]): void {
+    const { closings, live, generation } = this.#parts
+    const [known = '', name = ''] = reservation.split(' ')
+    const holds = own.map((one) => ({ charge: chargeOf(one), amount: one.amount, leased: false }))
+    const used = own.map(({ amount }) => amount)
+    closings.add(live(), {
+      name,
+      kind: 'settle',
+      holds,
+      used,
+      // The same server has ended it before, when its lease was over. Another one may never have heard of it.
+      onUnknown: () => {
+        if (known !== generation()) this.#report(own)
+      },
+    })
+  }
+
+  #report(own: readonly HeldCharge[]): void {
+    const { reports, live } = this.#parts
+    const durable = own.filter(({ algorithm }) => isDurable(algorithm))
+    reports.add(
+      live(),
+      durable.map((one) => ({ charge: chargeOf(one), used: one.amount, change: 0 })),
+    )
+  }
+}
+
+function heldCharge({ limit, value, counterKey }: LimitCharge, amount: number): HeldCharge {
+  const { id, scope, unit, algorithm } = limit
+  return { counter: counterKey, amount, at: 0, era: 0, id, scope, value, unit, algorithm }
+}
+
+function isDurable(algorithm: LimitCharge['limit']['algorithm']): boolean {
+  return newMeter(algorithm, 0).windowMs() >= HOUR_MS
+}
