@@ -92,18 +92,9 @@ class Front {
     } catch (thrown) {
       return this.refuseEarly(req, res, toGatewayError(thrown))
     }
-    if (head.path === FEEDBACK_PATH && !waits) {
-      const protocol = this.table.protocolOf(head.fields, head.path)
-      return serveFeedback({ dataPlane: this.dataPlane, protocol, head, req, res })
-    }
     const served = this.table.find(head.path)
-    if (head.wantsUpgrade || (served === null && head.hasBody)) answerLast(connection, res)
-    if (served === null) {
-      const protocol = this.table.protocolOf(head.fields, head.path)
-      if (isModelsPath(protocol, head.path))
-        head = withQueryCredential(head, protocol.credentialQuery)
-      return serveLocally({ dataPlane: this.dataPlane, protocol, head, req, res })
-    }
+    if (served === null) return this.serveOther(connection, head, { req, res, waits })
+    if (head.wantsUpgrade) answerLast(connection, res)
     head = withQueryCredential(head, served.protocol.credentialQuery)
     if (head.method !== 'POST') {
       const error = new GatewayError('method_not_allowed', `${head.path} takes POST.`, {
@@ -123,6 +114,25 @@ class Front {
       return refuseRequest(ctx, res, thrown)
     }
     return once === null ? runRequest(ctx, res) : this.dataPlane.idempotent.serve(ctx, res, once)
+  }
+
+  /** What no provider is asked for. */
+  private serveOther(
+    connection: Connection,
+    head: RequestHead,
+    { req, res, waits }: { req: IncomingMessage; res: ServerResponse; waits: boolean },
+  ): void | Promise<void> {
+    const { dataPlane } = this
+    const protocol = this.table.protocolOf(head.fields, head.path)
+    if (head.path === FEEDBACK_PATH) {
+      if (waits) res.writeContinue()
+      return serveFeedback({ dataPlane, protocol, head, req, res })
+    }
+    if (head.wantsUpgrade || head.hasBody) answerLast(connection, res)
+    const known = isModelsPath(protocol, head.path)
+      ? withQueryCredential(head, protocol.credentialQuery)
+      : head
+    serveLocally({ dataPlane, protocol, head: known, req, res })
   }
 
   /** Counts the request until its answer is gone. */
