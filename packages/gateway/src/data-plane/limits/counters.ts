@@ -27,6 +27,11 @@ export class Counters {
     return this.#byKey.get(key) ?? null
   }
 
+  /** Null: nothing was counted. */
+  find(charge: LimitCharge, nowMs: number): Counter | null {
+    return this.get(charge.counterKey) ?? this.#begin(charge, nowMs)
+  }
+
   /** Hot: once per charge. bench/gate.ts */
   of(charge: LimitCharge, nowMs: number): Counter {
     const counter = this.#byKey.get(charge.counterKey) ?? this.#begin(charge, nowMs)

@@ -219,10 +219,10 @@ class MemoryGate implements DurableGate {
   /** Counters are copied when they are first asked for, so that a fork of very many costs nothing. */
   fork(aheadMs: number): DurableGate {
     const clock = aheadOf(this.#wall, aheadMs)
-    const origin: CounterOrigin = ({ counterKey }) => {
-      const counter = this.#counters.get(counterKey)
-      if (counter === null) return null
-      return copyCounter(counter, { nowMs: this.#clock.nowMs(), endsFirst: aheadMs > 0 })
+    const origin: CounterOrigin = (charge) => {
+      const nowMs = this.#clock.nowMs()
+      const counter = this.#counters.find(charge, nowMs)
+      return counter === null ? null : copyCounter(counter, { nowMs, endsFirst: aheadMs > 0 })
     }
     const options = { clock, onAlert: () => {} }
     return new MemoryGate(options, { clock: this.#clock.ahead(aheadMs), origin })

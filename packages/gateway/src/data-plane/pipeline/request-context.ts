@@ -45,8 +45,19 @@ export type Audience = {
 /** What the choice of a target needs of what requests share: all that a simulation has. */
 export type RouteScope = Pick<
   DataPlane,
-  'protocols' | 'plan' | 'gate' | 'tokenCounter' | 'targets' | 'bandit' | 'rotations' | 'clock'
+  | 'protocols'
+  | 'plan'
+  | 'gate'
+  | 'tokenCounter'
+  | 'targets'
+  | 'bandit'
+  | 'warmCaches'
+  | 'rotations'
+  | 'clock'
 >
+
+/** What admission needs besides. */
+export type AdmitScope = RouteScope & Pick<DataPlane, 'recorder' | 'onRefusal'>
 
 export type RequestBirth<Scope> = {
   readonly dataPlane: Scope
@@ -94,6 +105,8 @@ export class RequestContext<Scope extends RouteScope = DataPlane> {
   inputTokens: number | null = null
   /** Of a simulation without a body: the input that is said. */
   statedInputTokens: number | null = null
+  /** False: a simulation, which is refused at once where a request waits a moment for what others hold. */
+  waitsForRoom = true
   /** Most tokens that one answer may have; null: no cap is put on the request. */
   outputCap: number | null = null
   /** What the client asks of the choice of a target; null: nothing. */
@@ -178,6 +191,9 @@ export class RequestContext<Scope extends RouteScope = DataPlane> {
 
 /** As far as the choice of a target goes. */
 export type RouteContext = RequestContext<RouteScope>
+
+/** As far as admission goes. */
+export type AdmitContext = RequestContext<AdmitScope>
 
 /** The public model that a target serves here: a fallback's, an alias's variant, or what was asked for. */
 export function publicModel(ctx: RouteContext, target: TargetPlan | null): string {

@@ -1,4 +1,3 @@
-import type { Envelope } from '../../contracts/envelope.ts'
 import { GatewayError, toGatewayError } from '../../errors/gateway-error.ts'
 import { answerHeaders, overheadMs } from '../http/answer-headers.ts'
 import type { ClientAnswer } from '../http/client-answer.ts'
@@ -7,13 +6,13 @@ import { remainingOf } from '../../lib/tightest-limit.ts'
 import { admit } from '../stages/admit.ts'
 import { resolveRoute } from '../stages/resolve-route.ts'
 import { toldReason } from '../routing/told-decision.ts'
-import { adoptBody } from '../translation/adopt-body.ts'
 import { refuseLosses } from '../translation/translate-request.ts'
 import { estimateInput } from '../usage/count-input.ts'
 import type { StreamEnd } from '../stream/relay-stream.ts'
 import type { Answer } from './attempt-results.ts'
 import { endAttempt, failureOf } from './attempt-tickets.ts'
 import type { OpenStream } from './open-stream.ts'
+import { readEnvelope } from './read-envelope.ts'
 import type { RequestContext } from './request-context.ts'
 import { runAttempts } from './run-attempts.ts'
 import { settle } from './settle.ts'
@@ -33,38 +32,6 @@ export async function runRequest(ctx: RequestContext, response: ClientAnswer): P
     else await finishWhole(ctx, answer, response)
   } catch (thrown) {
     await refuseRequest(ctx, response, thrown)
-  }
-}
-
-function readEnvelope(ctx: RequestContext): Envelope {
-  const { endpoint, boundary, wrapper, plan } = ctx
-  checkQuery(ctx)
-  if (boundary !== null && endpoint.readForm !== undefined) {
-    return endpoint.readForm(ctx.body, boundary)
-  }
-  if (wrapper !== null) {
-    ctx.opened = wrapper.open(ctx.body, plan.server.maxJsonDepth)
-    ctx.body = ctx.opened.body
-  }
-  try {
-    return endpoint.readEnvelope(ctx.body, plan.server.maxJsonDepth, ctx.pathModel)
-  } catch (thrown) {
-    const adopted = adoptBody(ctx, thrown)
-    if (adopted === null) throw thrown
-    ctx.body = adopted.body
-    ctx.adoptedLosses = adopted.losses
-    return endpoint.readEnvelope(ctx.body, plan.server.maxJsonDepth, ctx.pathModel)
-  }
-}
-
-/** A client that leaves out what an endpoint is asked by (`alt=sse`) expects an answer of another form. */
-function checkQuery({ endpoint, head }: RequestContext): void {
-  if (endpoint.query === '') return
-  const asked = new URLSearchParams(head.query)
-  for (const [name, value] of new URLSearchParams(endpoint.query)) {
-    if (asked.get(name) === value) continue
-    const problem = `${name}: must be ${value}; this endpoint is served with ${endpoint.query} only.`
-    throw new GatewayError('invalid_request', problem, { details: { param: name } })
   }
 }
 

@@ -3,7 +3,7 @@ import { GatewayError } from '../../errors/gateway-error.ts'
 import type { TargetPlan } from '../../plan/gateway-plan.ts'
 import { hasFallbacks, requestCharges, targetCharges } from '../limits/late-charges.ts'
 import { refusalError } from '../limits/refusal-error.ts'
-import { known, publicModel, type RequestContext, type Terms } from '../pipeline/request-context.ts'
+import { type AdmitContext, known, publicModel, type Terms } from '../pipeline/request-context.ts'
 import { awaitRoom, isHeldByOthers } from './await-room.ts'
 import { demandOf } from '../usage/cost.ts'
 import { boundInput, largestPrompts } from '../usage/count-input.ts'
@@ -20,7 +20,7 @@ const NOTHING: Demand = {
  *
  * Refusals throw. A request whose output had to be capped goes on with `ctx.outputCap` set.
  */
-export function admit(ctx: RequestContext): void | Promise<void> {
+export function admit(ctx: AdmitContext): void | Promise<void> {
   if (!ctx.dataPlane.recorder.healthy()) throw ledgerUnavailable()
   const terms = known(ctx.terms, 'terms')
   ctx.outputCap = policyCap(ctx, terms)
@@ -50,18 +50,18 @@ const ROOM = 50
  *
  * Counting exactly costs a worker's time on every new text; it is left for when a limit comes near.
  */
-function roughBound(ctx: RequestContext, terms: Terms): number | null {
+function roughBound(ctx: AdmitContext, terms: Terms): number | null {
   const { maxInputTokens, maxCostPerRequestNanoUsd } = terms.policy
   if (maxInputTokens !== null || maxCostPerRequestNanoUsd !== null) return null
   if (terms.lateLimits.length > 0 || hasFallbacks(ctx)) return null
-  const own = ctx.endpoint.boundInput(ctx.body)
+  const own = ctx.statedInputTokens ?? ctx.endpoint.boundInput(ctx.body)
   if (own === null) return null
   const bound = own + (largestPrompts(ctx)?.boundTokens ?? 0)
   const demand = { ...worstCase(ctx, bound * ROOM), mayLease: false }
   return ctx.dataPlane.gate.fits(requestCharges(ctx), demand) ? bound : null
 }
 
-function mustCount(ctx: RequestContext, terms: Terms): boolean {
+function mustCount(ctx: AdmitContext, terms: Terms): boolean {
   if (!ctx.endpoint.billed) return false
   const { maxInputTokens, maxCostPerRequestNanoUsd } = terms.policy
   return (
@@ -72,7 +72,7 @@ function mustCount(ctx: RequestContext, terms: Terms): boolean {
   )
 }
 
-function reserve(ctx: RequestContext, terms: Terms, inputTokens: number): void | Promise<void> {
+function reserve(ctx: AdmitContext, terms: Terms, inputTokens: number): void | Promise<void> {
   checkInput(terms, inputTokens)
   const counts = mustCount(ctx, terms)
   if (counts) capAssumed(ctx)
@@ -89,16 +89,18 @@ function reserve(ctx: RequestContext, terms: Terms, inputTokens: number): void |
 }
 
 function keepOrWait(
-  ctx: RequestContext,
+  ctx: AdmitContext,
   charges: readonly LimitCharge[],
   result: ReserveResult,
   take: () => ReserveResult | Promise<ReserveResult>,
 ): void | Promise<void> {
-  if (result.ok || !isHeldByOthers(result.refusal)) return keep(ctx, charges, result)
+  if (result.ok || !ctx.waitsForRoom || !isHeldByOthers(result.refusal)) {
+    return keep(ctx, charges, result)
+  }
   return awaitRoom(ctx, result, take).then((last) => keep(ctx, charges, last))
 }
 
-function keep(ctx: RequestContext, charges: readonly LimitCharge[], result: ReserveResult): void {
+function keep(ctx: AdmitContext, charges: readonly LimitCharge[], result: ReserveResult): void {
   if (!result.ok) throw refuse(ctx, result.refusal)
   ctx.limitIds = charges.map(({ limit }) => limit.id)
   ctx.reservation = result.reservation
@@ -107,7 +109,7 @@ function keep(ctx: RequestContext, charges: readonly LimitCharge[], result: Rese
 
 /** Takes the limits of one provider and one target, for one attempt. A refusal is returned, so that another may be tried. */
 export function reserveTarget(
-  ctx: RequestContext,
+  ctx: AdmitContext,
   target: TargetPlan,
 ): Refusal | null | Promise<Refusal | null> {
   if (known(ctx.terms, 'terms').lateLimits.length === 0 && !hasFallbacks(ctx)) return null
@@ -118,14 +120,14 @@ export function reserveTarget(
   return keepTarget(ctx, result)
 }
 
-function keepTarget(ctx: RequestContext, result: ReserveResult): Refusal | null {
+function keepTarget(ctx: AdmitContext, result: ReserveResult): Refusal | null {
   if (!result.ok) return result.refusal
   ctx.attemptReservation = result.reservation
   if (result.reservation.shrunk) shrinkTo(ctx, result.reservation.outputTokens)
   return null
 }
 
-export function refuse(ctx: RequestContext, refusal: Refusal): GatewayError {
+export function refuse(ctx: AdmitContext, refusal: Refusal): GatewayError {
   ctx.limitIds = [refusal.limit.id]
   const error = refusalError(refusal, ctx.dataPlane.clock.wallMs())
   ctx.dataPlane.onRefusal({
@@ -147,7 +149,7 @@ function checkInput(terms: Terms, inputTokens: number): void {
 }
 
 /** The most that any candidate may use: whichever answers, the reservation covers it. */
-function worstCase(ctx: RequestContext, inputTokens: number): Demand {
+function worstCase(ctx: AdmitContext, inputTokens: number): Demand {
   const { choices, maxOutputTokens, stream } = known(ctx.envelope, 'envelope')
   const model = publicModel(ctx, null)
   const mayShrink = ctx.endpoint.media !== true
@@ -170,7 +172,7 @@ function worstCase(ctx: RequestContext, inputTokens: number): Demand {
 }
 
 /** Where nobody states a model's maximum, the assumed one is sent, so that it holds. */
-function capAssumed(ctx: RequestContext): void {
+function capAssumed(ctx: AdmitContext): void {
   const { maxOutputTokens } = known(ctx.envelope, 'envelope')
   if (ctx.outputCap !== null || maxOutputTokens !== null) return
   const assumed = ctx.targets.filter((target) => target.maxOutputAssumed)
@@ -179,7 +181,7 @@ function capAssumed(ctx: RequestContext): void {
 }
 
 /** The policy's own cap, when it is tighter than the client's. */
-function policyCap(ctx: RequestContext, terms: Terms): number | null {
+function policyCap(ctx: AdmitContext, terms: Terms): number | null {
   const { maxOutputTokens } = terms.policy
   const { maxOutputTokens: asked } = known(ctx.envelope, 'envelope')
   if (maxOutputTokens === null || !ctx.endpoint.billed || ctx.endpoint.media === true) return null
@@ -187,7 +189,7 @@ function policyCap(ctx: RequestContext, terms: Terms): number | null {
 }
 
 /** Lowers the output so that the worst case costs no more than one request may. */
-function capByCost(ctx: RequestContext, terms: Terms, demand: Demand): Demand {
+function capByCost(ctx: AdmitContext, terms: Terms, demand: Demand): Demand {
   const most = terms.policy.maxCostPerRequestNanoUsd
   if (most === null || demand.fixedCostPicoUsd === null) return demand
   const leftPicoUsd = most * 1000 - demand.fixedCostPicoUsd
@@ -205,7 +207,7 @@ function capByCost(ctx: RequestContext, terms: Terms, demand: Demand): Demand {
 }
 
 /** Caps each answer so that all of them fit; what was granted is what later reservations of this request ask for. */
-function shrinkTo(ctx: RequestContext, outputTokens: number): void {
+function shrinkTo(ctx: AdmitContext, outputTokens: number): void {
   const { choices } = known(ctx.envelope, 'envelope')
   const cap = Math.floor(outputTokens / choices)
   if (cap === 0)

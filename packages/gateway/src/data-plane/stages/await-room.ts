@@ -1,6 +1,6 @@
 import type { LimitUnit, Refusal, ReserveResult } from '../../contracts/limit.ts'
 import { GatewayError } from '../../errors/gateway-error.ts'
-import type { RequestContext } from '../pipeline/request-context.ts'
+import type { RouteContext } from '../pipeline/request-context.ts'
 
 /** How long a request waits for what others hold but will mostly give back. Milliseconds. */
 const MAX_WAIT_MS = 10_000
@@ -27,7 +27,7 @@ export function isHeldByOthers({ limit, used, reserved, amount, neverFits }: Ref
  * Gives the last result. Throws `cancelled` when the client leaves.
  */
 export async function awaitRoom(
-  ctx: RequestContext,
+  ctx: RouteContext,
   first: ReserveResult,
   reserve: () => ReserveResult | Promise<ReserveResult>,
 ): Promise<ReserveResult> {

@@ -4,7 +4,7 @@ import { isRecord } from '../../lib/is-record.ts'
 import type { Envelope } from '../../contracts/envelope.ts'
 import { CustomTools } from '../../protocols/translation/custom-tools.ts'
 import { Losses } from '../../protocols/translation/losses.ts'
-import type { RequestContext } from '../pipeline/request-context.ts'
+import type { RouteContext } from '../pipeline/request-context.ts'
 
 /** A body said in other words. `losses`: fields that these have no room for. */
 export type AdoptedBody = { readonly body: Buffer; readonly losses: readonly string[] }
@@ -15,7 +15,7 @@ export type AdoptedBody = { readonly body: Buffer; readonly losses: readonly str
  *
  * `thrown`: why the endpoint refused it. Usage on the stream is not asked for here: the client did not, and the gateway asks for itself.
  */
-export function adoptBody(ctx: RequestContext, thrown: unknown): AdoptedBody | null {
+export function adoptBody(ctx: RouteContext, thrown: unknown): AdoptedBody | null {
   const { alsoTakes } = ctx.endpoint
   const own = ctx.protocol.dialect
   if (alsoTakes === undefined || own === null || !isAbout(thrown, alsoTakes.unless)) return null
@@ -44,7 +44,7 @@ function isAbout(thrown: unknown, member: string): boolean {
   return thrown instanceof GatewayError && thrown.details.param === member
 }
 
-function readAs(ctx: RequestContext, { protocol, unless }: AlsoTakes): Envelope | null {
+function readAs(ctx: RouteContext, { protocol, unless }: AlsoTakes): Envelope | null {
   const other = ctx.dataPlane.protocols.find(({ id }) => id === protocol)
   const endpoint = other?.dialect?.endpointFor(false)
   if (endpoint === undefined) return null

@@ -10,7 +10,7 @@ import { CustomTools } from '../../protocols/translation/custom-tools.ts'
 import { fitNames } from '../../protocols/translation/fit-names.ts'
 import { Losses } from '../../protocols/translation/losses.ts'
 import { SEAL_MARK } from '../../protocols/translation/seal.ts'
-import { known, type RequestContext, type RouteContext } from '../pipeline/request-context.ts'
+import { known, type RouteContext } from '../pipeline/request-context.ts'
 import { Translation } from './translation.ts'
 
 /** A protocol that a provider can be spoken to in when it does not speak the client's; null: it has none. */
@@ -34,7 +34,7 @@ export function speaksNatively(ctx: RouteContext, provider: ProviderPlan): boole
  * A body that holds what another provider sealed cannot pass as it is, even where the protocol is the same: the provider
  * would refuse a signature that is not its own.
  */
-export function bridgeFor(ctx: RequestContext, provider: ProviderPlan): Protocol | null {
+export function bridgeFor(ctx: RouteContext, provider: ProviderPlan): Protocol | null {
   if (!speaksNatively(ctx, provider)) return bridgeTo(ctx, provider)
   if (!ctx.endpoint.translated || ctx.protocol.dialect === null) return null
   return ctx.body.includes(SEAL_MARK) ? ctx.protocol : null
@@ -42,7 +42,7 @@ export function bridgeFor(ctx: RequestContext, provider: ProviderPlan): Protocol
 
 /** Says a request in the words of a target's protocol. `edits`: what the policy adds to it. Throws `not_translatable`. */
 export function translateRequest(
-  ctx: RequestContext,
+  ctx: RouteContext,
   target: TargetPlan,
   { bridge, edits }: { readonly bridge: Protocol; readonly edits: readonly ByteEdit[] },
 ): Translation {
@@ -89,7 +89,7 @@ export function translateRequest(
 }
 
 function readConversation(
-  ctx: RequestContext,
+  ctx: RouteContext,
   edits: readonly ByteEdit[],
   losses: Losses,
 ): Conversation {
@@ -101,7 +101,7 @@ function readConversation(
 }
 
 /** Throws `not_translatable` when the caller's policy wants all or nothing. */
-export function refuseLosses(ctx: RequestContext, losses: readonly string[]): void {
+export function refuseLosses(ctx: RouteContext, losses: readonly string[]): void {
   const [first] = losses
   if (first === undefined || !known(ctx.terms, 'terms').policy.strictTranslation) return
   throw new GatewayError(

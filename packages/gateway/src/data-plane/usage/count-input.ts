@@ -15,6 +15,9 @@ const TEMPLATE_TOKENS = 16
  */
 export function boundInput(ctx: RouteContext): number | Promise<number> {
   if (ctx.inputTokens !== null) return ctx.inputTokens
+  if (ctx.statedInputTokens !== null) {
+    return keep(ctx, ctx.statedInputTokens + (largestPrompts(ctx)?.boundTokens ?? 0))
+  }
   const parts = partsOf(ctx)
   const tokenizer = sharedTokenizer(ctx)
   const extra = parts.overheadTokens + parts.mediaTokens + TEMPLATE_TOKENS
