@@ -21,7 +21,7 @@ import { StoreError } from './errors/store-error.ts'
 import { SYSTEM_CLOCK } from './lib/clock.ts'
 import { createEventBus } from './observe/event-bus.ts'
 import { createSecretRegistry, type SecretRegistry } from './observe/secret-registry.ts'
-import { compilePlan } from './plan/compile-plan.ts'
+import { compilePlan, type PlanInput } from './plan/compile-plan.ts'
 import type { StoredAlias } from './plan/compile-routing.ts'
 import { configKeyRecords } from './plan/config-keys.ts'
 import type { GatewayPlan } from './plan/gateway-plan.ts'
@@ -90,21 +90,15 @@ export async function composeCore(options: CoreOptions): Promise<Core> {
     onProblem: options.onStoreProblem,
   })
   let revision = 0
-  let storedPolicies: readonly PolicyRecord[] | null = null
-  let storedAliases: readonly StoredAlias[] | null = null
+  const stored = storedParts(store)
   const compile = async (from: LoadedConfig): Promise<GatewayPlan> => {
-    storedPolicies = await latest(() => store.policies.list(), storedPolicies)
-    storedAliases = await latest(
-      async () => readStoredAliases(await store.notes.list(ALIAS_NOTES)),
-      storedAliases,
-    )
+    const parts = await stored()
     revision++
     return compilePlan({
       config: from.config,
       catalogue,
       models,
-      storedPolicies,
-      storedAliases,
+      ...parts,
       revision,
       env: options.load.env,
     })
@@ -156,6 +150,21 @@ export async function composeCore(options: CoreOptions): Promise<Core> {
       swap(await compile(next), next)
     },
     close: () => closeAll(store, gate, backend),
+  }
+}
+
+/** What the plan takes from the store. */
+function storedParts(
+  store: Store,
+): () => Promise<Required<Pick<PlanInput, 'storedPolicies' | 'storedAliases'>>> {
+  let policies: readonly PolicyRecord[] | null = null
+  let aliases: readonly StoredAlias[] | null = null
+  const listAliases = async (): Promise<readonly StoredAlias[]> =>
+    readStoredAliases(await store.notes.list(ALIAS_NOTES))
+  return async () => {
+    policies = await latest(() => store.policies.list(), policies)
+    aliases = await latest(listAliases, aliases)
+    return { storedPolicies: policies, storedAliases: aliases }
   }
 }
 

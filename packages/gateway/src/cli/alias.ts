@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError } from 'commander'
-import type { AliasView } from '../control-plane/admin-api.ts'
+import type { AliasView } from '../control-plane/routing-api.ts'
 import { listAll, requestOne } from './admin-client.ts'
 import { isAlias, isDeleted } from './answers.ts'
 import type { CliDeps } from './cli-deps.ts'

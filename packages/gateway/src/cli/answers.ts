@@ -1,6 +1,5 @@
 import type {
   ChoiceEvaluation,
-  AliasView,
   ConfigView,
   DeletedView,
   HealthView,
@@ -17,10 +16,10 @@ import type {
   ProviderView,
   ReloadView,
   RewardView,
-  RouteSimulation,
   UsageRecordView,
   UsageSummary,
 } from '../control-plane/admin-api.ts'
+import type { AliasView, RouteSimulation } from '../control-plane/routing-api.ts'
 import type { LedgerReconciliation, LedgerVerification } from '../control-plane/ledger-api.ts'
 import { isRecord } from '../lib/is-record.ts'
 

@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError } from 'commander'
-import type { RouteCandidateView, RouteSimulation } from '../control-plane/admin-api.ts'
+import type { RouteCandidateView, RouteSimulation } from '../control-plane/routing-api.ts'
 import { requestOne } from './admin-client.ts'
 import { isRouteSimulation } from './answers.ts'
 import type { CliDeps } from './cli-deps.ts'

@@ -1,5 +1,5 @@
 import type { CandidateView, RouteDecision } from '../contracts/routing.ts'
-import type { RouteCandidateView, RouteDecisionView } from './admin-api.ts'
+import type { RouteCandidateView, RouteDecisionView } from './routing-api.ts'
 
 /** Why a request went where it went, in the names of the admin API. */
 export function decisionView(decision: RouteDecision): RouteDecisionView {

@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import type { AliasConfig } from '../config/gateway-config.ts'
 import { aliasSchema } from '../config/routing-schema.ts'
-import type { AliasView, RouteDecisionView } from './admin-api.ts'
+import type { AliasView, RouteDecisionView } from './routing-api.ts'
 import { NAMED_SCHEMAS } from './answer-schemas.ts'
 
 const text = z.string()

@@ -7,7 +7,7 @@ import { sortableId } from '../lib/sortable-id.ts'
 import { compileKey } from '../plan/compile-key.ts'
 import { nanoUsd } from '../plan/compile-limit.ts'
 import type { KeyPlan } from '../plan/gateway-plan.ts'
-import type { RouteSimulation, RouteSimulationBody } from './admin-api.ts'
+import type { RouteSimulation, RouteSimulationBody } from './routing-api.ts'
 import { AdminError } from './admin-error.ts'
 import type { Control } from './control.ts'
 import { decisionView } from './decision-view.ts'
@@ -169,7 +169,7 @@ function distributionOf(routes: readonly SimulatedRoute[]): RouteSimulation['dis
   }
   return [...counts.values()]
     .toSorted((one, other) => other.count - one.count)
-    .map((row) => ({ ...row, share: row.count / routes.length }))
+    .map(({ target, model, count }) => ({ target, model, count, share: count / routes.length }))
 }
 
 function invalid(path: string, problem: string): AdminError {

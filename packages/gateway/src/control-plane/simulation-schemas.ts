@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { entryName, modelName, usdAmount } from '../config/schema-parts.ts'
 import { strict } from '../config/validate.ts'
-import type { RouteSimulation, RouteSimulationBody } from './admin-api.ts'
+import type { RouteSimulation, RouteSimulationBody } from './routing-api.ts'
 import { NAMED_SCHEMAS } from './answer-schemas.ts'
 import { policyObject } from './request-schemas.ts'
 import { decisionSchema } from './routing-schemas.ts'

@@ -4,7 +4,7 @@ import type {
   ModelFacts,
   TargetConfig,
 } from '../config/gateway-config.ts'
-import type { ModelCatalogue } from '../contracts/catalogue.ts'
+import type { CatalogueModel, ModelCatalogue } from '../contracts/catalogue.ts'
 import { CAPABILITIES, type Capability, type Strategy } from '../contracts/routing.ts'
 import type { Secret } from '../config/secret.ts'
 import { didYouMean } from '../lib/did-you-mean.ts'
@@ -34,45 +34,57 @@ export function compileTarget(
   model: string,
   use: {
     readonly catalogue: CatalogueOf
-    readonly facts: readonly { readonly facts: ModelFacts; readonly at: string }[]
+    readonly facts: readonly PlacedFacts[]
     readonly weight: number
     readonly id?: string | undefined
     readonly enabled?: boolean | undefined
   },
 ): TargetPlan {
   const known = use.catalogue.models.find(use.catalogue.idOf(provider.name), model)
-  let price = known?.price ?? null
-  let contextTokens = known?.contextTokens ?? null
-  let maxOutputTokens = known?.maxOutputTokens ?? null
-  let tokenizer = known?.tokenizer ?? null
-  let capabilities: CapabilitiesConfig = known?.capabilities ?? {}
-  for (const { facts, at } of use.facts) {
-    price = compilePrice(facts.price, price, `${at}.price`)
-    contextTokens = facts.context ?? contextTokens
-    maxOutputTokens = facts.max_output ?? maxOutputTokens
-    tokenizer = facts.tokenizer ?? tokenizer
-    capabilities = { ...capabilities, ...facts.capabilities }
-  }
+  const { maxOutputTokens, contextTokens, ...facts } = layFacts(known ?? UNKNOWN, use.facts)
   const address = `${provider.name}/${model}`
   return {
     id: use.id ?? address,
     healthId: use.id ?? address,
     address,
     enabled: use.enabled ?? true,
-    lacks: lacking(capabilities),
+    lacks: lacking(facts.capabilities ?? {}),
     provider,
     model,
     weight: use.weight,
-    price,
+    price: facts.price,
     contextTokens,
     maxOutputTokens:
       maxOutputTokens ?? Math.min(DEFAULT_MAX_OUTPUT_TOKENS, contextTokens ?? Infinity),
     maxOutputAssumed: maxOutputTokens === null,
-    tokenizer,
+    tokenizer: facts.tokenizer,
     prompts: null,
     fallback: null,
     servesAs: null,
   }
+}
+
+type PlacedFacts = { readonly facts: ModelFacts; readonly at: string }
+
+const UNKNOWN: CatalogueModel = {
+  price: null,
+  contextTokens: null,
+  maxOutputTokens: null,
+  tokenizer: null,
+}
+
+function layFacts(known: CatalogueModel, layers: readonly PlacedFacts[]): CatalogueModel {
+  let laid = known
+  for (const { facts, at } of layers) {
+    laid = {
+      price: compilePrice(facts.price, laid.price, `${at}.price`),
+      contextTokens: facts.context ?? laid.contextTokens,
+      maxOutputTokens: facts.max_output ?? laid.maxOutputTokens,
+      tokenizer: facts.tokenizer ?? laid.tokenizer,
+      capabilities: { ...laid.capabilities, ...facts.capabilities },
+    }
+  }
+  return laid
 }
 
 /** Null: nothing, as far as anybody knows. */

@@ -52,7 +52,7 @@ export function compileRoutingPlan(
 }
 
 /** Throws `PlanError` unless there is such a mode. */
-export function checkMode(mode: string, at: string, modes: RoutingPlan['modes']): void {
+function checkMode(mode: string, at: string, modes: RoutingPlan['modes']): void {
   if (mode === THOMPSON || modes.has(mode)) return
   const near = didYouMean(mode, [...modes.keys(), THOMPSON])
   throw new PlanError(at, `no mode "${mode}" is known${near}`)
@@ -71,14 +71,16 @@ const WILDCARD_STRATEGY: Strategy = 'score'
 
 function compileWildcard(routing: RoutingConfig, served: Served): ModelPlan | null {
   const names = routing.wildcard ?? [...served.models.keys()]
-  const targets: TargetPlan[] = []
+  const targets = new Map<string, TargetPlan>()
   for (const [index, name] of names.entries()) {
-    const at = `routing.wildcard[${index}]`
-    targets.push(...wildcardTargets(name, served, at).map((one) => ({ ...one, servesAs: name })))
+    for (const target of wildcardTargets(name, served, `routing.wildcard[${index}]`)) {
+      // A target that several models share serves the first of them.
+      if (!targets.has(target.id)) targets.set(target.id, { ...target, servesAs: name })
+    }
   }
-  if (targets.length === 0) return null
+  if (targets.size === 0) return null
   const strategy = routing.strategy ?? WILDCARD_STRATEGY
-  return { name: '*', targets, strategy, reason: 'wildcard', settled: null }
+  return { name: '*', targets: [...targets.values()], strategy, reason: 'wildcard', settled: null }
 }
 
 function wildcardTargets(name: string, served: Served, at: string): readonly TargetPlan[] {

@@ -110,7 +110,7 @@ function neededTokens(target: TargetPlan, size: RequestSize): number | null {
 }
 
 /** Tokens of input that the choice goes by. */
-export function inputTokensFor(target: TargetPlan, size: RequestSize): number {
+function inputTokensFor(target: TargetPlan, size: RequestSize): number {
   return size.counted?.[target.tokenizer ?? USUAL_TOKENIZER] ?? size.roughTokens
 }
 

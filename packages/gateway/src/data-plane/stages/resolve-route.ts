@@ -1,3 +1,4 @@
+import type { PolicyPlan } from '../../plan/gateway-plan.ts'
 import { targetPermitted } from '../../plan/model-permission.ts'
 import { known, type RouteContext, type Terms } from '../pipeline/request-context.ts'
 import { chooseTargets } from '../routing/choose-targets.ts'
@@ -28,15 +29,18 @@ function takeSettled(ctx: RouteContext, { model, name, alias }: Entry, terms: Te
   const [target] = model.targets
   if (settled === null || target === undefined || alias !== null || ctx.hints !== null) return false
   const { policy } = terms
-  if (policy.routing !== null || (policy.retry !== null && policy.retry.fallbacks.length > 0)) {
-    return false
-  }
+  if (hasWishes(policy) || terms.lateLimits.length > 0) return false
   if (!targetPermitted(policy, name, target)) return false
   const own = policy.retarget === null ? target : policy.retarget(target)
   if (own.provider.credentialMissing !== null || !isReachable(ctx, own)) return false
   if (own.price === null && mustBePriced(ctx, terms)) return false
-  if (terms.lateLimits.length > 0 || isSetAside(ctx, own)) return false
+  if (isSetAside(ctx, own)) return false
   ctx.targets = own === target ? model.targets : [own]
   ctx.decision = settled
   return true
+}
+
+/** The policy bounds the choice, or lets other models stand in. */
+function hasWishes({ routing, retry }: PolicyPlan): boolean {
+  return routing !== null || (retry !== null && retry.fallbacks.length > 0)
 }
