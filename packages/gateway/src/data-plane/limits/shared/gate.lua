@@ -558,18 +558,22 @@ local function load_all(first, last)
   end
 end
 
--- The counter as the limit has it now; made when it is not there.
-local function counter(key, text, descr)
+-- The counter as the limit has it now; made when it is not there. `unsure`: it may be that it was lost; who knows what it
+-- had counted brings that before it reserves.
+local function counter(key, text, descr, unsure)
   local c = loaded[key]
   if c then
     c = adopt(c, text, descr)
   else
     c = new_counter(parameters(text), now * 1000)
-    c.g, c.d, c.fresh = text, descr, true
+    c.g, c.d, c.fresh, c.u = text, descr, true, unsure
   end
   loaded[key] = c
   return c
 end
+
+-- It is not there, or was made by somebody who did not know whether it was lost.
+local function is_unsure(key) return not loaded[key] or loaded[key].u end
 
 local function is_durable(c)
   local kind = c.p.kind
@@ -772,8 +776,8 @@ function ops.reserve()
       name = ARGV[at + 8],
     }
     local key = KEYS[i]
-    if not loaded[key] and ARGV[at + 7] == '1' then return { 4, now, i - FIRST } end
-    local c = counter(key, ARGV[at], ARGV[at + 1])
+    if ARGV[at + 7] == '1' and is_unsure(key) then return { 4, now, i - FIRST } end
+    local c = counter(key, ARGV[at], ARGV[at + 1], true)
     if not held[key] then
       held[key] = true
       holds[#holds + 1] = i
@@ -999,7 +1003,7 @@ function ops.reopen()
   local record = { by = process, held = tonumber(ARGV[7]), holds = {} }
   for i = FIRST, #KEYS do
     local at = 8 + (i - FIRST) * 5
-    local c = counter(KEYS[i], ARGV[at], ARGV[at + 1])
+    local c = counter(KEYS[i], ARGV[at], ARGV[at + 1], true)
     local amount = tonumber(ARGV[at + 2])
     local ticket = meter_of(c).take(c, amount)
     c.op = c.op + 1
@@ -1022,7 +1026,7 @@ function ops.report()
   load_all(FIRST, #KEYS)
   for i = FIRST, #KEYS do
     local at = 7 + (i - FIRST) * 5
-    local c = counter(KEYS[i], ARGV[at], ARGV[at + 1])
+    local c = counter(KEYS[i], ARGV[at], ARGV[at + 1], true)
     local used, change = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
     if used > 0 and c.p.kind ~= 'concurrent' then
       local ticket = meter_of(c).take(c, used)
@@ -1043,7 +1047,7 @@ function ops.sync()
   load_all(FIRST, #KEYS)
   for i = FIRST, #KEYS do
     local at = 6 + (i - FIRST) * 4
-    set_lease(counter(KEYS[i], ARGV[at], ARGV[at + 1]), tonumber(ARGV[at + 2]), now + tonumber(ARGV[5]))
+    set_lease(counter(KEYS[i], ARGV[at], ARGV[at + 1], true), tonumber(ARGV[at + 2]), now + tonumber(ARGV[5]))
   end
   keep_time()
   for i = FIRST, #KEYS do store(KEYS[i], ARGV[6 + (i - FIRST) * 4 + 3]) end
@@ -1051,7 +1055,7 @@ function ops.sync()
 end
 
 -- Keeps the process a member and evens out its leases. ARGV: 5 ms that leases last; then per counter: parameters,
--- description, what the process gives back, name.
+-- description, what the process gives back, known to have counted, name.
 function ops.beat()
   call('ZADD', KEYS[5], now, process)
   for _, gone in ipairs(call('ZRANGEBYSCORE', KEYS[5], '-inf', now - MEMBER_MS)) do
@@ -1066,19 +1070,26 @@ function ops.beat()
   load_all(FIRST, #KEYS)
   local answers, until_ = {}, now + tonumber(ARGV[5])
   for i = FIRST, #KEYS do
-    local at = 6 + (i - FIRST) * 4
-    local c = counter(KEYS[i], ARGV[at], ARGV[at + 1])
-    local own = max(0, own_lease(c) - tonumber(ARGV[at + 2]))
-    local rest = max(0, meter_of(c).free(c) - leased(c, process))
-    local share = members == 1 and rest or floor((rest + leased(c, process)) / (2 * members))
-    if is_wanted[ARGV[at + 3]] then share = 0 end
-    local grown = max(0, min(share, rest) - own)
-    set_lease(c, own + grown, until_)
-    local settled, reserved, whole, ends = view(c)
-    answers[#answers + 1] = { grown, share, settled, reserved, whole, ends, members }
+    local at = 6 + (i - FIRST) * 5
+    if ARGV[at + 3] == '1' and is_unsure(KEYS[i]) then
+      loaded[KEYS[i]] = nil
+      answers[#answers + 1] = {}
+    else
+      local c = counter(KEYS[i], ARGV[at], ARGV[at + 1], true)
+      local own = max(0, own_lease(c) - tonumber(ARGV[at + 2]))
+      local rest = max(0, meter_of(c).free(c) - leased(c, process))
+      local share = members == 1 and rest or floor((rest + leased(c, process)) / (2 * members))
+      if is_wanted[ARGV[at + 4]] then share = 0 end
+      local grown = max(0, min(share, rest) - own)
+      set_lease(c, own + grown, until_)
+      local settled, reserved, whole, ends = view(c)
+      answers[#answers + 1] = { grown, share, settled, reserved, whole, ends, members }
+    end
   end
   keep_time()
-  for i = FIRST, #KEYS do store(KEYS[i], ARGV[6 + (i - FIRST) * 4 + 3]) end
+  for i = FIRST, #KEYS do
+    if loaded[KEYS[i]] then store(KEYS[i], ARGV[6 + (i - FIRST) * 5 + 4]) end
+  end
   return { 1, now, members, wanted, answers }
 end
 
@@ -1118,8 +1129,14 @@ function ops.restore()
     local c = counter(KEYS[i], ARGV[at], ARGV[at + 1])
     if c.fresh then c.restored = true end
     if not (c.reset_at and c.reset_at >= tonumber(ARGV[5])) then
+      local since = c.u and meter_of(c).settled(c) or 0
       meter_of(c).merge(c, cjson.decode(ARGV[at + 2]))
+      if since > 0 and meter_of(c).settled(c) > since then
+        -- What was used after the loss comes on top.
+        meter_of(c).close(c, hold_of(meter_of(c).take(c, since), since), since, true)
+      end
     end
+    c.u = nil
   end
   keep_time()
   for i = FIRST, #KEYS do store(KEYS[i], ARGV[6 + (i - FIRST) * 4 + 3]) end

@@ -1,5 +1,6 @@
 import type { ScriptConnection } from '../../../contracts/script-server.ts'
 import { sweepIndex } from './administration.ts'
+import type { Attachment } from './attachment.ts'
 import { BATCH, batches, keysOf, listOf, numberOf, perCounter } from './script-calls.ts'
 import type { SeenCounter } from './seen-counters.ts'
 import type { SharedGateParts } from './gate-parts.ts'
@@ -22,13 +23,16 @@ export class Housekeeping {
   /** Processes that share the counters, as last told. */
   members = 1
   readonly #parts: SharedGateParts
+  readonly #restoreOne: Attachment['restoreOne']
   #timer: NodeJS.Timeout | null = null
   #busy = false
   #beats = 0
   #cursor = '0'
 
-  constructor(parts: SharedGateParts) {
+  /** `restoreOne`: brings a counter that is not there although it should be. */
+  constructor(parts: SharedGateParts, restoreOne: Attachment['restoreOne']) {
     this.#parts = parts
+    this.#restoreOne = restoreOne
   }
 
   start(live: () => ScriptConnection | null): void {
@@ -115,11 +119,22 @@ export class Housekeeping {
     const nowMs = clock.monotonicMs()
     const given = counters.map((seen) => seen.giving)
     const charges = counters.map((seen) => seen.charge)
-    const args = [String(LEASE_MS), ...perCounter(charges, (_, index) => [given[index] ?? 0])]
+    const serverMs = this.#parts.time.nowMs()
+    const args = [
+      String(LEASE_MS),
+      ...perCounter(charges, (_, index) => [
+        given[index] ?? 0,
+        counters[index]?.mustExist(serverMs) === true ? 1 : 0,
+      ]),
+    ]
     const answer = await this.#parts.call(connection, 'beat', keysOf(charges), args)
     this.members = answer.number(2)
     for (const [index, seen] of counters.entries()) {
       const view = listOf(answer.list(4)[index])
+      if (view.length === 0) {
+        await this.#restoreOne(connection, seen.charge)
+        continue
+      }
       seen.giving -= given[index] ?? 0
       seen.beatAtMs = nowMs
       seen.leaseUntilMs = nowMs + LEASE_MS

@@ -198,6 +198,17 @@ describe.skipIf(!hasRedis())('a shared gate on a real Redis', () => {
     admitted(await gate.reserve(charges, demandFor(5)))
   })
 
+  it('even when it was made again for its lease before anybody asked for it', async () => {
+    const { gate } = await member()
+    const charges = [chargeOf(limitOf(lifetime(100)))]
+    gate.settle(admitted(await gate.reserve(charges, demandFor(95))), actualOf(95))
+    await gate.flush()
+    await redis.command('DEL', '{test}:c:lifetime|key|k1')
+    await until(async () => (await redis.command('EXISTS', '{test}:c:lifetime|key|k1')) === 1)
+    expect(refused(await gate.reserve(charges, demandFor(10))).used).toBe(95)
+    admitted(await gate.reserve(charges, demandFor(5)))
+  })
+
   it('a restarted process with a stored state fills an empty server', async () => {
     const first = await member()
     const charges = [chargeOf(limitOf(lifetime(100)))]

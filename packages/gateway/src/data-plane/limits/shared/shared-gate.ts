@@ -90,7 +90,9 @@ export class SharedGate implements Gate {
     this.#attachment = new Attachment(parts)
     this.#closings = new Closings(parts)
     this.#reports = new Reports(parts)
-    this.#housekeeping = new Housekeeping(parts)
+    this.#housekeeping = new Housekeeping(parts, (connection, charge) =>
+      this.#attachment.restoreOne(connection, charge),
+    )
     this.#extensions = new Extensions(parts)
     this.durable = new OpenCharges({
       ...parts,
