@@ -1,11 +1,11 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Page } from '../packages/gateway/src/control-plane/admin-api.ts'
 import type {
   ChoiceEvaluation,
-  Page,
   RewardView,
-} from '../packages/gateway/src/control-plane/admin-api.ts'
+} from '../packages/gateway/src/control-plane/reward-api.ts'
 import { type Gateway, startGateway } from './harness/gateway.ts'
 
 /** Fails each n-th call, and answers the others. */

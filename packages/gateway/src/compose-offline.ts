@@ -6,6 +6,7 @@ import { createAdminApp } from './control-plane/admin-app.ts'
 import type { Control } from './control-plane/control.ts'
 import type { RouteScope } from './data-plane/pipeline/request-context.ts'
 import { Rotations } from './data-plane/routing/rotations.ts'
+import { WarmCaches } from './data-plane/routing/warm-caches.ts'
 import { simulateRoutes } from './data-plane/routing/simulate-route.ts'
 import { discoverModels, probeProvider } from './data-plane/upstream/probe-provider.ts'
 import { PROTOCOLS } from './registry.ts'
@@ -61,6 +62,7 @@ async function openWith(
     targets: null,
     bandit,
     rotations: new Rotations(),
+    warmCaches: new WarmCaches(),
     clock: SYSTEM_CLOCK,
   }
   const control: Control = {

@@ -18,6 +18,7 @@ import { createListener } from './data-plane/http/listener.ts'
 import type { DataPlane } from './data-plane/pipeline/data-plane.ts'
 import { Rewards } from './data-plane/routing/reward.ts'
 import { Rotations } from './data-plane/routing/rotations.ts'
+import { WarmCaches } from './data-plane/routing/warm-caches.ts'
 import { simulateRoutes } from './data-plane/routing/simulate-route.ts'
 import type { ThompsonBandit } from './data-plane/routing/thompson-bandit.ts'
 import { RetryBudgets } from './data-plane/routing/retry-budget.ts'
@@ -214,6 +215,7 @@ function composeDataPlane(
     retries: new RetryBudgets(),
     bandit: given.bandit,
     rewards: new Rewards(),
+    warmCaches: new WarmCaches(),
     takeFeedback: composeFeedback(core.store, given.bandit),
     rotations: new Rotations(),
     pools: new UpstreamPools(),

@@ -1,5 +1,4 @@
 import type {
-  ChoiceEvaluation,
   ConfigView,
   DeletedView,
   HealthView,
@@ -15,10 +14,10 @@ import type {
   ProviderTestView,
   ProviderView,
   ReloadView,
-  RewardView,
   UsageRecordView,
   UsageSummary,
 } from '../control-plane/admin-api.ts'
+import type { ChoiceEvaluation, RewardView } from '../control-plane/reward-api.ts'
 import type { AliasView, RouteSimulation } from '../control-plane/routing-api.ts'
 import type { LedgerReconciliation, LedgerVerification } from '../control-plane/ledger-api.ts'
 import { isRecord } from '../lib/is-record.ts'

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import type { ChoiceEvaluation, RewardView } from '../control-plane/admin-api.ts'
+import type { ChoiceEvaluation, RewardView } from '../control-plane/reward-api.ts'
 import { eachItem, requestOne } from './admin-client.ts'
 import { isChoiceEvaluation, isReward } from './answers.ts'
 import type { CliDeps } from './cli-deps.ts'

@@ -101,6 +101,9 @@ export type CandidateView = {
   readonly draw?: number
   readonly alpha?: number
   readonly beta?: number
+  /** What a warm prompt cache there saves, and what that added to the draw. */
+  readonly savedNanoUsd?: number
+  readonly bonus?: number
   /** Probability with which this target had come first. */
   readonly propensity?: number
 }

@@ -16,10 +16,11 @@ export function decisionView(decision: RouteDecision): RouteDecisionView {
 }
 
 function candidateView(view: CandidateView): RouteCandidateView {
-  const { costNanoUsd, latencyMs, failureShare, inFlight, ...same } = view
+  const { costNanoUsd, savedNanoUsd, latencyMs, failureShare, inFlight, ...same } = view
   return {
     ...same,
     ...(costNanoUsd === undefined ? {} : { cost_nanousd: costNanoUsd }),
+    ...(savedNanoUsd === undefined ? {} : { saved_nanousd: savedNanoUsd }),
     ...(latencyMs === undefined ? {} : { latency_ms: latencyMs }),
     ...(failureShare === undefined ? {} : { failure_share: failureShare }),
     ...(inFlight === undefined ? {} : { in_flight: inFlight }),

@@ -2,7 +2,6 @@ import * as z from 'zod'
 import { endpointList, entryName, metadataMap, printableText } from '../config/schema-parts.ts'
 import { checkedText, strict } from '../config/validate.ts'
 import type {
-  ChoicePolicyBody,
   CreateKeyBody,
   EventQuery,
   ExplainQuery,
@@ -14,13 +13,13 @@ import type {
   ModelQuery,
   PageQuery,
   ResetLimitBody,
-  RewardQuery,
   RotateKeyBody,
   SubjectBody,
   UpdateKeyBody,
   UsageFilter,
   UsageQuery,
 } from './admin-api.ts'
+import type { ChoicePolicyBody, RewardQuery } from './reward-api.ts'
 import { NAMED_SCHEMAS } from './answer-schemas.ts'
 import { MAX_PAGE_ITEMS } from './list-page.ts'
 

@@ -4,13 +4,8 @@ import type { UsageRecord } from '../contracts/usage-record.ts'
 import { FEEDBACK_KIND, parseFeedbackNote } from '../data-plane/routing/feedback-notes.ts'
 import { withQuality } from '../data-plane/routing/reward.ts'
 import { propensities } from '../data-plane/routing/thompson-bandit.ts'
-import type {
-  ChoiceEvaluation,
-  ChoicePolicyBody,
-  Page,
-  RewardQuery,
-  RewardView,
-} from './admin-api.ts'
+import type { Page } from './admin-api.ts'
+import type { ChoiceEvaluation, ChoicePolicyBody, RewardQuery, RewardView } from './reward-api.ts'
 import { AdminError } from './admin-error.ts'
 import type { Control } from './control.ts'
 import {

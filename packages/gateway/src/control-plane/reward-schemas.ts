@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import type { ChoiceEvaluation, RewardView } from './admin-api.ts'
+import type { ChoiceEvaluation, RewardView } from './reward-api.ts'
 import { NAMED_SCHEMAS } from './answer-schemas.ts'
 
 const text = z.string()

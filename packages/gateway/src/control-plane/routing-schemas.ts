@@ -27,6 +27,8 @@ export const decisionSchema: z.ZodType<RouteDecisionView> = z.strictObject({
       in_flight: z.exactOptional(z.int()),
       score: z.exactOptional(z.number()),
       draw: z.exactOptional(z.number().min(0).max(2)),
+      saved_nanousd: z.exactOptional(z.int()),
+      bonus: z.exactOptional(share),
       alpha: z.exactOptional(z.number()),
       beta: z.exactOptional(z.number()),
       propensity: z.exactOptional(share),

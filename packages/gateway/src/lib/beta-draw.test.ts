@@ -33,12 +33,15 @@ describe('largestProbabilities', () => {
       { alpha: 30, beta: 10 },
       { alpha: 8, beta: 3 },
       { alpha: 1, beta: 1 },
+      { alpha: 20, beta: 20, bonus: 0.2 },
     ]
     const random = seededRandom(5)
-    const wins = [0, 0, 0]
+    const wins = [0, 0, 0, 0]
     const rounds = 40_000
     for (let round = 0; round < rounds; round++) {
-      const draws = posteriors.map(({ alpha, beta }) => drawBeta(alpha, beta, random))
+      const draws = posteriors.map(
+        ({ alpha, beta, bonus = 0 }) => bonus + drawBeta(alpha, beta, random),
+      )
       const first = draws.indexOf(Math.max(...draws))
       wins[first] = (wins[first] ?? 0) + 1
     }

@@ -36,15 +36,20 @@ function drawNormal(random: Random): number {
 /** Cells in which the largest of several draws is looked for. Finer than a tenth of a deviation of 500 observations. */
 const CELLS = 2048
 
-/** One of the posteriors of a choice. */
-export type BetaPosterior = { readonly alpha: number; readonly beta: number }
+/** One of the posteriors of a choice. `bonus`: what is added to its draw, 0 to 1; absent: nothing. */
+export type BetaPosterior = {
+  readonly alpha: number
+  readonly beta: number
+  readonly bonus?: number
+}
 
 /**
  * With which probability each comes out largest when all are drawn at once. The sum is 1. By numeric integration, of
  * some 100 µs per posterior: for reports, not for requests.
  */
 export function largestProbabilities(posteriors: readonly BetaPosterior[]): readonly number[] {
-  const densities = posteriors.map(densityOf)
+  const reach = 1 + Math.max(0, ...posteriors.map(({ bonus = 0 }) => bonus))
+  const densities = posteriors.map((posterior) => densityOf(posterior, reach))
   const below = densities.map(runningSum)
   const shares = densities.map((density, own) => {
     let sum = 0
@@ -61,12 +66,13 @@ export function largestProbabilities(posteriors: readonly BetaPosterior[]): read
   return shares.map((share) => (total === 0 ? 1 / shares.length : share / total))
 }
 
-/** Mass per cell. */
-function densityOf({ alpha, beta }: BetaPosterior): Float64Array {
-  const logs = new Float64Array(CELLS)
+/** Mass per cell of 0 to `reach`. */
+function densityOf({ alpha, beta, bonus = 0 }: BetaPosterior, reach: number): Float64Array {
+  const logs = new Float64Array(CELLS).fill(-Infinity)
   let largest = -Infinity
   for (let cell = 0; cell < CELLS; cell++) {
-    const x = (cell + 0.5) / CELLS
+    const x = ((cell + 0.5) / CELLS) * reach - bonus
+    if (x <= 0 || x >= 1) continue
     const log = (alpha - 1) * Math.log(x) + (beta - 1) * Math.log1p(-x)
     logs[cell] = log
     if (log > largest) largest = log

@@ -10,6 +10,7 @@ import { createMemoryGate } from '../data-plane/limits/memory-gate.ts'
 import type { DataPlane } from '../data-plane/pipeline/data-plane.ts'
 import { Rewards } from '../data-plane/routing/reward.ts'
 import { Rotations } from '../data-plane/routing/rotations.ts'
+import { WarmCaches } from '../data-plane/routing/warm-caches.ts'
 import { ThompsonBandit, USUAL_FORGETTING } from '../data-plane/routing/thompson-bandit.ts'
 import { RetryBudgets } from '../data-plane/routing/retry-budget.ts'
 import { MemoryTargetBook, type TargetChange } from '../data-plane/routing/target-book.ts'
@@ -100,6 +101,7 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
     retries: new RetryBudgets(),
     bandit: new ThompsonBandit(() => USUAL_FORGETTING),
     rewards: new Rewards(),
+    warmCaches: new WarmCaches(),
     takeFeedback: () => Promise.resolve(null),
     rotations: new Rotations(),
     pools: options.pools ?? new UpstreamPools(),

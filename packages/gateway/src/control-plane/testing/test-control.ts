@@ -6,6 +6,7 @@ import type { Gate } from '../../contracts/limit.ts'
 import { createMemoryGate } from '../../data-plane/limits/memory-gate.ts'
 import type { RouteScope } from '../../data-plane/pipeline/request-context.ts'
 import { Rotations } from '../../data-plane/routing/rotations.ts'
+import { WarmCaches } from '../../data-plane/routing/warm-caches.ts'
 import { simulateRoutes } from '../../data-plane/routing/simulate-route.ts'
 import { ThompsonBandit, USUAL_FORGETTING } from '../../data-plane/routing/thompson-bandit.ts'
 import { SYSTEM_CLOCK, type Clock } from '../../lib/clock.ts'
@@ -81,6 +82,7 @@ export async function testControl(
     targets: null,
     bandit: new ThompsonBandit(() => USUAL_FORGETTING),
     rotations: new Rotations(),
+    warmCaches: new WarmCaches(),
     clock,
   }
   const control: Control = {

@@ -13,6 +13,7 @@ import type { Feedback } from '../http/feedback.ts'
 import type { Rewards } from '../routing/reward.ts'
 import type { IdempotentCalls } from '../idempotency/idempotent-calls.ts'
 import type { Rotations } from '../routing/rotations.ts'
+import type { WarmCaches } from '../routing/warm-caches.ts'
 import type { RetryBudgets } from '../routing/retry-budget.ts'
 import type { UpstreamPools } from '../upstream/pools.ts'
 import type { Watchdog } from '../upstream/watchdog.ts'
@@ -35,6 +36,7 @@ export type DataPlane = {
   readonly targets: TargetBook | null
   readonly bandit: Bandit
   readonly rewards: Rewards
+  readonly warmCaches: WarmCaches
   /** Null: no answer to this key has the id. */
   readonly takeFeedback: (
     keyId: string | null,

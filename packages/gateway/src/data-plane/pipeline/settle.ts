@@ -1,6 +1,7 @@
 import type { Actual, Demand } from '../../contracts/limit.ts'
 import { totalInputTokens, type Usage } from '../../contracts/usage.ts'
 import { demandedAmount } from '../limits/amounts.ts'
+import { noteCache } from '../routing/conversation-cache.ts'
 import { learn } from '../routing/learn.ts'
 import { costNanoUsd } from '../usage/cost.ts'
 import { estimateInput, estimateOutput } from '../usage/count-input.ts'
@@ -30,6 +31,7 @@ function close(ctx: RequestContext, spent: boolean): Promise<void> {
   ctx.costNanoUsd = spent ? costOf(ctx) : 0
   settleLimits(ctx, spent)
   ctx.rewards = learn(ctx)
+  noteCache(ctx)
   return ctx.dataPlane.recorder.record(usageRecord(ctx))
 }
 

@@ -2,6 +2,7 @@ import type { CandidateView, RouteDecision } from '../../contracts/routing.ts'
 import type { ModelPlan, TargetPlan } from '../../plan/gateway-plan.ts'
 import { seedOf } from '../../lib/seeded-draw.ts'
 import { known, publicModel, type RouteContext } from '../pipeline/request-context.ts'
+import { warmCacheOf } from './conversation-cache.ts'
 import { enterFallback, type Entry } from './enter-route.ts'
 import { noTargetError, serveAnyway } from './no-target.ts'
 import { readNeeds } from './read-needs.ts'
@@ -119,6 +120,7 @@ function queryFor(ctx: RouteContext, { way, size, targets }: QueryParts): Select
     arm: { size: isSmall ? 'small' : isMedium ? 'medium' : 'large', tools: needs.tools },
     checks: new RequestChecks(ctx),
     book,
+    warm: warmCacheOf(ctx),
     bandit,
     rotations,
   }

@@ -1,16 +1,23 @@
 import type { Examined } from './reject-target.ts'
+import { FOR_COST } from './reward.ts'
 import type { SelectQuery } from './select-query.ts'
 import { type Placed, sortByRank } from './sort-by-rank.ts'
 
-/** The highest draw first. */
+/**
+ * The highest draw first. To leave a target whose prompt cache holds the conversation costs what the cache would have
+ * saved: the warm one's draw is raised by as much as that is worth in rewards.
+ */
 export function orderByBandit(
   candidates: readonly Examined[],
   { seedText, arm, bandit, wallMs }: SelectQuery,
 ): readonly Placed[] {
   const ids = candidates.map(({ target }) => target.id)
   const draws = bandit.draw(ids, arm, seedText, wallMs)
-  const placed = candidates.map(({ target, costNanoUsd, signals }, index) => {
+  let dearest = 0
+  for (const { costNanoUsd } of candidates) dearest = Math.max(dearest, costNanoUsd ?? 0)
+  const placed = candidates.map(({ target, costNanoUsd, savedNanoUsd, signals }, index) => {
     const { draw = 0, alpha = 1, beta = 1 } = draws[index] ?? {}
+    const bonus = dearest === 0 ? 0 : (FOR_COST * savedNanoUsd) / dearest
     const view = {
       target: target.id,
       rejected: null,
@@ -21,8 +28,9 @@ export function orderByBandit(
       draw,
       alpha,
       beta,
+      ...(savedNanoUsd > 0 ? { savedNanoUsd, bonus } : {}),
     }
-    return { target, view, rank: -draw }
+    return { target, view, rank: -draw - bonus }
   })
   return sortByRank(placed)
 }

@@ -16,7 +16,7 @@ type Most = { cost: number; latency: number; failure: number; weight: number }
 /**
  * `cost·C/Cmax + latency·L/Lmax + failure·F/Fmax − weight·W/Wmax`, and a penalty for what is not healthy. Lowest first.
  *
- * C is the worst case's cost, L the peak-sensitive latency, F the share of failures, W the weight; the largest is that of
+ * C is the worst case's cost less what a warm prompt cache saves, L the peak-sensitive latency, F the share of failures, W the weight; the largest is that of
  * the candidates. An unpriced target counts as the dearest; one that was never seen counts as the fastest, so that it is.
  */
 export function orderByScore(
@@ -24,19 +24,20 @@ export function orderByScore(
   { seed, weights }: SelectQuery,
 ): readonly Placed[] {
   const most: Most = { cost: 0, latency: 0, failure: 0, weight: 0 }
-  for (const { target, signals, costNanoUsd } of candidates) {
-    most.cost = Math.max(most.cost, costNanoUsd ?? 0)
+  for (const { target, signals, costNanoUsd, savedNanoUsd } of candidates) {
+    most.cost = Math.max(most.cost, (costNanoUsd ?? 0) - savedNanoUsd)
     most.latency = Math.max(most.latency, signals?.latencyMs ?? 0)
     most.failure = Math.max(most.failure, signals?.failureShare ?? 0)
     most.weight = Math.max(most.weight, target.weight)
   }
   const placed = candidates.map((examined, index) => {
-    const { target, signals, costNanoUsd } = examined
+    const { target, signals, costNanoUsd, savedNanoUsd } = examined
     const score = scoreOf(examined, weights, most)
     const view = {
       target: target.id,
       rejected: null,
       costNanoUsd,
+      ...(savedNanoUsd > 0 ? { savedNanoUsd } : {}),
       latencyMs: signals?.latencyMs ?? null,
       failureShare: signals?.failureShare ?? 0,
       weight: target.weight,
@@ -49,11 +50,11 @@ export function orderByScore(
 }
 
 function scoreOf(
-  { target, signals, costNanoUsd }: Examined,
+  { target, signals, costNanoUsd, savedNanoUsd }: Examined,
   weights: ModeWeights,
   most: Most,
 ): number {
-  const cost = costNanoUsd === null ? 1 : share(costNanoUsd, most.cost)
+  const cost = costNanoUsd === null ? 1 : share(costNanoUsd - savedNanoUsd, most.cost)
   const score =
     weights.cost * cost +
     weights.latency * share(signals?.latencyMs ?? 0, most.latency) +

@@ -23,6 +23,8 @@ export type Examined = {
   readonly signals: TargetSignals | null
   /** Of the worst case. Null: unpriced, or nobody asked. */
   readonly costNanoUsd: number | null
+  /** What it costs less than said, because the conversation is in its prompt cache. */
+  readonly savedNanoUsd: number
   readonly rejection: Rejection | null
 }
 
@@ -125,6 +127,14 @@ export function worstCostNanoUsd(target: TargetPlan, size: RequestSize): number 
     price: target.price,
   })
   return Math.ceil(((fixedCostPicoUsd ?? 0) + outputTokens * outputPicoUsd) / PICO_PER_NANO)
+}
+
+/** What is not paid again for the part of the input that its prompt cache holds. Integer nano-US-dollars. */
+export function savedByCache(target: TargetPlan, { warm, size }: SelectQuery): number {
+  if (warm === null || warm.target !== target.id || target.price === null) return 0
+  const { inputPicoUsd, cacheReadPicoUsd } = target.price.base
+  const tokens = Math.min(warm.tokens, inputTokensFor(target, size))
+  return Math.max(0, Math.floor((tokens * (inputPicoUsd - cacheReadPicoUsd)) / PICO_PER_NANO))
 }
 
 function usdText(nanoUsd: number): string {

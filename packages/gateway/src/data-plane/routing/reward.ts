@@ -2,7 +2,8 @@ import type { ArmContext } from '../../contracts/routing.ts'
 import { armName } from './thompson-bandit.ts'
 
 const FOR_SUCCESS = 0.4
-const FOR_COST = 0.3
+/** The most that a low cost adds. */
+export const FOR_COST = 0.3
 const FOR_LATENCY = 0.3
 /** Share of what a user said in the reward. */
 const FOR_QUALITY = 0.5

@@ -10,6 +10,7 @@ import type {
 import type { TokenizerId } from '../../contracts/tokenizer.ts'
 import type { TargetPlan } from '../../plan/gateway-plan.ts'
 import type { Rotations } from './rotations.ts'
+import type { WarmCache } from './warm-caches.ts'
 
 /** What the selector asks of the request about one target. */
 export type TargetChecks = {
@@ -53,6 +54,8 @@ export type SelectQuery = {
   readonly size: RequestSize
   readonly mustBePriced: boolean
   readonly arm: ArmContext
+  /** Where the beginning of the conversation is in a prompt cache; null: nowhere that is known. */
+  readonly warm: WarmCache | null
   readonly checks: TargetChecks
   readonly book: TargetBook | null
   readonly bandit: Bandit

@@ -1,7 +1,7 @@
 import type { CandidateView } from '../../contracts/routing.ts'
 import type { TargetPlan } from '../../plan/gateway-plan.ts'
 import { STRATEGY_ORDERS } from './order-targets.ts'
-import { type Examined, rejectTarget, worstCostNanoUsd } from './reject-target.ts'
+import { type Examined, rejectTarget, savedByCache, worstCostNanoUsd } from './reject-target.ts'
 import type { SelectQuery } from './select-query.ts'
 
 /** The targets to try, in order, and what was found out about each candidate. */
@@ -31,7 +31,8 @@ export function select(
     const signals = book === null ? null : book.signals(target.healthId, nowMs)
     const costNanoUsd = costs ? worstCostNanoUsd(target, query.size) : null
     const rejection = rejectTarget(target, costNanoUsd, query, signals)
-    const examined = { target, signals, costNanoUsd, rejection }
+    const savedNanoUsd = costs ? savedByCache(target, query) : 0
+    const examined = { target, signals, costNanoUsd, savedNanoUsd, rejection }
     if (rejection === null) eligible.push(examined)
     else rejected.push(examined)
   }
