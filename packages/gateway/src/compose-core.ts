@@ -4,7 +4,7 @@ import path from 'node:path'
 import { createModelCatalogue } from './catalogue/model-catalogue.ts'
 import { composeGate, type GateBackend } from './compose-gate.ts'
 import { openStore } from './compose-store.ts'
-import { composeTargets } from './compose-targets.ts'
+import { type ComposedTargets, composeTargets } from './compose-targets.ts'
 import type { GatewayConfig } from './config/gateway-config.ts'
 import { redisUrlOf } from './config/limits-backend.ts'
 import { type LoadedConfig, type LoadOptions, loadConfig } from './config/load-config.ts'
@@ -16,7 +16,6 @@ import type { Gate, LimitAlert } from './contracts/limit.ts'
 import type { ProviderFacts } from './contracts/provider.ts'
 import type { LedgerWriter, Store } from './contracts/store.ts'
 import type { Control } from './control-plane/control.ts'
-import type { MemoryTargetBook } from './data-plane/routing/target-book.ts'
 import { StoreError } from './errors/store-error.ts'
 import { SYSTEM_CLOCK } from './lib/clock.ts'
 import { createEventBus } from './observe/event-bus.ts'
@@ -43,7 +42,7 @@ export type Core = {
   /** Where the gate counts together with other processes; null: here only. */
   readonly gateBackend: GateBackend | null
   readonly keyRing: KeyRing
-  readonly targets: MemoryTargetBook
+  readonly targets: ComposedTargets
   readonly events: EventBus
   readonly secrets: SecretRegistry
   readonly catalogue: ReadonlyMap<string, ProviderFacts>
@@ -105,12 +104,7 @@ export async function composeCore(options: CoreOptions): Promise<Core> {
   }
   let plan = await compile(loaded)
   for (const secret of [hashKey, adminToken, ...credentialsOf(plan)]) secrets.add(secret)
-  const keyRing = new KeyRing({
-    hashKeys: [hashKey, ...previousHashKeys(config)],
-    plan,
-    onProblem: (record, problem) =>
-      options.onKeyProblem(`The key ${record.id} is refused: ${problem.message}`),
-  })
+  const keyRing = newKeyRing([hashKey, ...previousHashKeys(config)], plan, options)
   keyRing.replaceAll([...(await store.keys.list()), ...configKeyRecords(config)])
   const { gate, backend, durable } = await composeGate(config, {
     plan: () => plan,
@@ -119,11 +113,11 @@ export async function composeCore(options: CoreOptions): Promise<Core> {
   for (const secret of backendSecrets(config)) secrets.add(secret)
   gate.restore(await store.counters.list())
   ledger.countersFrom(() => gate.takeChanged())
-  const targets = composeTargets(() => plan, events)
+  const targets = composeTargets(() => plan, { events, store, options })
   const swap = (next: GatewayPlan, from: LoadedConfig): void => {
     plan = next
     loaded = from
-    targets.usePlan(next, SYSTEM_CLOCK.monotonicMs())
+    targets.book.usePlan(next, SYSTEM_CLOCK.monotonicMs())
     for (const secret of credentialsOf(next)) secrets.add(secret)
     keyRing.usePlan(next)
     syncFileKeys(keyRing, from.config)
@@ -166,6 +160,19 @@ function storedParts(
     aliases = await latest(listAliases, aliases)
     return { storedPolicies: policies, storedAliases: aliases }
   }
+}
+
+function newKeyRing(
+  hashKeys: readonly string[],
+  plan: GatewayPlan,
+  { onKeyProblem }: CoreOptions,
+): KeyRing {
+  return new KeyRing({
+    hashKeys,
+    plan,
+    onProblem: (record, problem) =>
+      onKeyProblem(`The key ${record.id} is refused: ${problem.message}`),
+  })
 }
 
 /** A file is taken over also while the database does not answer, with what was known last of policies and aliases. */
@@ -299,7 +306,7 @@ type CoreControl = Omit<
 
 /** What the admin API works on, as far as it is the same with and without a server. */
 export function controlOf(core: Core): CoreControl {
-  const { adminToken, hashKey, store, ledger, keyRing, gate, events, catalogue } = core
+  const { adminToken, hashKey, store, ledger, keyRing, gate, events, catalogue, targets } = core
   return {
     version: VERSION,
     startedAtMs: Date.now(),
@@ -313,6 +320,7 @@ export function controlOf(core: Core): CoreControl {
     ledger,
     keyRing,
     gate,
+    targets: targets.control,
     events,
     catalogue,
   }

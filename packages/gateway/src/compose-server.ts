@@ -22,6 +22,7 @@ import { WarmCaches } from './data-plane/routing/warm-caches.ts'
 import { simulateRoutes } from './data-plane/routing/simulate-route.ts'
 import type { ThompsonBandit } from './data-plane/routing/thompson-bandit.ts'
 import { RetryBudgets } from './data-plane/routing/retry-budget.ts'
+import { HealthProbes } from './data-plane/upstream/health-probes.ts'
 import { discoverModels, probeProvider } from './data-plane/upstream/probe-provider.ts'
 import { UpstreamPools } from './data-plane/upstream/pools.ts'
 import { Watchdog } from './data-plane/upstream/watchdog.ts'
@@ -97,6 +98,7 @@ export async function composeServer(options: ServeOptions): Promise<RunningServe
   const log = openLog(core, options)
   logs.root = log
   await startGateBackend(core, log)
+  await core.targets.restore()
   const { openCalls, close: closeOpenCalls } = await composeOpenCalls(core, log)
   const learning = await composeBandit(core.store, () => core.plan().routing.forgetting)
   const answers = await composeAnswers(core.loaded().config, core.store.answers)
@@ -194,6 +196,7 @@ function composeDataPlane(
       requestsInFlight: () => dataPlane.load.inFlight,
       openReservations: () => core.gate.openReservations(),
       keys: () => core.keyRing.list().length,
+      targets: () => core.targets.book.list(SYSTEM_CLOCK.monotonicMs()),
       ...backendGauge(core),
     },
   })
@@ -211,7 +214,7 @@ function composeDataPlane(
     openCalls: given.openCalls,
     idempotent: new IdempotentCalls(given.answers.store),
     tokenCounter: given.tokenCounter,
-    targets: core.targets,
+    targets: core.targets.book,
     retries: new RetryBudgets(),
     bandit: given.bandit,
     rewards: new Rewards(),
@@ -344,6 +347,13 @@ function startBackground(core: Core, parts: DataPlaneParts, control: Control): (
       log.warn(data, 'a key is due for rotation')
     }
   }
+  const probes = new HealthProbes({
+    plan: core.plan,
+    book: core.targets.book,
+    tools: parts.dataPlane,
+    nowMs: () => SYSTEM_CLOCK.monotonicMs(),
+  })
+  probes.start()
   tellRotations()
   const rotations = setInterval(tellRotations, ROTATIONS_EVERY_MS)
   const prune = setInterval(() => attempt('pruning', () => pruneRecords(core)), PRUNE_EVERY_MS)
@@ -355,6 +365,7 @@ function startBackground(core: Core, parts: DataPlaneParts, control: Control): (
   attempt('restoring statistics', () => restoreStats(stats, core.store.records, Date.now()))
   return () => {
     stopped = true
+    probes.stop()
     unfollow()
     stopWatching()
     process.off('SIGHUP', reloadQuietly)

@@ -41,6 +41,7 @@ function listCommand(deps: CliDeps): Command {
         { title: 'name', value: ({ name }) => name },
         { title: 'base url', value: ({ base_url: url }) => url },
         { title: 'protocols', value: ({ protocols }) => protocols.join(',') },
+        { title: 'state', value: ({ state }) => state },
         { title: 'auth', value: ({ auth }) => auth },
         { title: 'credential', value: credentialText },
       ]),

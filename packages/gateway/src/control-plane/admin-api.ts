@@ -155,6 +155,8 @@ export type ProviderView = {
   readonly credential_missing: boolean
   readonly allow_private: boolean
   readonly on_client_abort: 'abort' | 'drain'
+  /** The worst of its targets that were called; `unknown`: none was, or no server runs. */
+  readonly state: 'healthy' | 'degraded' | 'down' | 'unknown'
   readonly timeouts: {
     readonly connect: string
     readonly first_byte: string
@@ -418,14 +420,25 @@ export type TargetHealth = {
   readonly target: string
   readonly provider: string
   readonly model: string
-  /** `unknown`: nothing is measured in this version. The measured fields are then null. */
+  /** `healthy`, `degraded`, `down`; `unknown`: no server runs. The measured fields are then null. */
   readonly state: string
+  /** `closed`, `open`, `half_open`. */
   readonly circuit: string | null
   readonly set_aside_until: string | null
   readonly consecutive_failures: number | null
   readonly failure_share: number | null
+  /** Peak-sensitive average of the time to the first byte. */
   readonly latency_ms: number | null
+  readonly in_flight: number | null
 }
+
+export type ResetHealthBody = {
+  /** Absent: every target. */
+  readonly target?: string
+}
+
+/** Targets that something was known of. */
+export type HealthReset = { readonly reset: readonly string[] }
 
 export type HealthView = {
   readonly status: 'ok' | 'degraded'

@@ -6,6 +6,7 @@ import { mountBucketRoutes } from './bucket-routes.ts'
 import { ALIAS_ROUTES } from './alias-routes.ts'
 import type { Control } from './control.ts'
 import { eventRoutes, type EventRouteOptions } from './event-routes.ts'
+import { HEALTH_ROUTES } from './health-routes.ts'
 import { KEY_ROUTES } from './key-routes.ts'
 import { LEDGER_ROUTES } from './ledger-routes.ts'
 import { LIMIT_ROUTES } from './limit-routes.ts'
@@ -43,6 +44,7 @@ export function adminRoutes(options: EventRouteOptions = {}): readonly AdminRout
     ...LIMIT_ROUTES,
     ...USAGE_ROUTES,
     ...LEDGER_ROUTES,
+    ...HEALTH_ROUTES,
     ...SYSTEM_ROUTES,
     ...eventRoutes(options),
   ]

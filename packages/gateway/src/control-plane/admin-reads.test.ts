@@ -224,7 +224,7 @@ describe('what is configured', () => {
     expect((await call('GET', `/models?${query}`)).body['total']).toBe(total)
   })
 
-  it('claims nothing about the health of targets', async () => {
+  it('shows the health of every configured target, and forgets it when asked', async () => {
     const { body } = await call('GET', '/health')
     expect(body).toMatchObject({
       status: 'ok',
@@ -236,14 +236,20 @@ describe('what is configured', () => {
       target: 'acme/acme-1',
       provider: 'acme',
       model: 'acme-1',
-      state: 'unknown',
-      circuit: null,
+      state: 'healthy',
+      circuit: 'closed',
       set_aside_until: null,
-      consecutive_failures: null,
-      failure_share: null,
+      consecutive_failures: 0,
+      failure_share: 0,
       latency_ms: null,
+      in_flight: 0,
     })
     expect(body['targets']).toHaveLength(3)
+    const reset = await call('POST', `/health/${encodeURIComponent('acme/acme-1')}/reset`)
+    expect([reset.status, reset.body]).toEqual([200, { reset: [] }])
+    expect((await call('POST', '/health/reset', { target: 'acme/none' })).status).toBe(404)
+    expect((await call('POST', '/health/reset', { targets: 1 })).status).toBe(400)
+    expect((await call('POST', '/health/reset')).body).toEqual({ reset: [] })
   })
 
   it('shows stats as they are', async () => {

@@ -3,6 +3,7 @@ import type {
   ConfigView,
   DeletedView,
   ErrorBody,
+  HealthReset,
   HealthView,
   JsonObject,
   KeyExplanation,
@@ -132,6 +133,7 @@ export const providerSchema: z.ZodType<ProviderView> = named(
     credential_missing: z.boolean(),
     allow_private: z.boolean(),
     on_client_abort: z.enum(['abort', 'drain']),
+    state: z.enum(['healthy', 'degraded', 'down', 'unknown']),
     timeouts: z.strictObject({ connect: text, first_byte: text, idle: text, total: text }),
   }),
 )
@@ -269,10 +271,13 @@ export const healthSchema: z.ZodType<HealthView> = named(
         consecutive_failures: maybeNumber,
         failure_share: maybeNumber,
         latency_ms: maybeNumber,
+        in_flight: maybeNumber,
       }),
     ),
   }),
 )
+
+export const healthResetSchema: z.ZodType<HealthReset> = z.strictObject({ reset: z.array(text) })
 
 export const configSchema: z.ZodType<ConfigView> = named(
   'Config',

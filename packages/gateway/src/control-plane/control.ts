@@ -3,6 +3,7 @@ import type { EventBus } from '../contracts/event.ts'
 import type { Gate } from '../contracts/limit.ts'
 import type { Protocol } from '../contracts/protocol.ts'
 import type { ProviderFacts } from '../contracts/provider.ts'
+import type { TargetSignals } from '../contracts/routing.ts'
 import type { LedgerWriter, Store } from '../contracts/store.ts'
 import type { SimulatedRequest, SimulatedRoute } from '../data-plane/routing/simulate-route.ts'
 import type { Clock } from '../lib/clock.ts'
@@ -27,6 +28,7 @@ export type Control = {
   readonly ledger: LedgerWriter
   readonly keyRing: KeyRing
   readonly gate: Gate
+  readonly targets: TargetControl
   readonly events: EventBus
   readonly catalogue: ReadonlyMap<string, ProviderFacts>
   readonly config: () => LoadedConfig
@@ -52,6 +54,15 @@ export type Control = {
   readonly discoverModels: (
     name: string,
   ) => Promise<ProviderTest & { readonly models: readonly string[] }>
+}
+
+/** What targets have shown, and the operator's word on it. Times are monotonic. */
+export type TargetControl = {
+  readonly signals: (target: string, nowMs: number) => TargetSignals
+  readonly list: (nowMs: number) => readonly (TargetSignals & { readonly target: string })[]
+  readonly isKnown: (target: string) => boolean
+  /** Null: every target. Returns those that something was known of. */
+  readonly reset: (target: string | null) => Promise<readonly string[]>
 }
 
 type ProviderTest = {

@@ -90,6 +90,7 @@ function view(control: Control, plan: ProviderPlan): ProviderView {
     credential_missing: plan.credentialMissing !== null,
     allow_private: plan.allowPrivate,
     on_client_abort: plan.onClientAbort,
+    state: stateOf(control, plan),
     timeouts: {
       connect: durationText(plan.timeouts.connectMs),
       first_byte: durationText(plan.timeouts.firstByteMs),
@@ -97,6 +98,22 @@ function view(control: Control, plan: ProviderPlan): ProviderView {
       total: durationText(plan.timeouts.totalMs),
     },
   }
+}
+
+const WORST = ['down', 'degraded', 'healthy'] as const
+
+function stateOf(control: Control, { name }: ProviderPlan): ProviderView['state'] {
+  if (!control.serving) return 'unknown'
+  const declared = [...control.plan().models.values()]
+    .flatMap(({ targets }) => targets)
+    .filter(({ provider }) => provider.name === name)
+    .map(({ healthId }) => healthId)
+  const own = new Set(declared)
+  const states = control.targets
+    .list(control.clock.monotonicMs())
+    .filter(({ target }) => own.has(target) || target.startsWith(`${name}/`))
+    .map(({ state }) => state)
+  return WORST.find((one) => states.includes(one)) ?? 'unknown'
 }
 
 /** Where the credential stands: as configured, else the variable that the catalogue names. */

@@ -12,6 +12,7 @@ import type {
   LimitQuery,
   ModelQuery,
   PageQuery,
+  ResetHealthBody,
   ResetLimitBody,
   RotateKeyBody,
   SubjectBody,
@@ -192,4 +193,8 @@ NAMED_SCHEMAS.add(choicePolicyBody, { id: 'ChoicePolicy' })
 export const eventQuery: z.ZodType<EventQuery> = strict({
   type: z.exactOptional(filterText),
   last_event_id: z.exactOptional(z.string().regex(/^\d{1,15}$/)),
+})
+
+export const resetHealthBody: z.ZodType<ResetHealthBody> = strict({
+  target: z.exactOptional(z.string().min(1).max(600).describe('Id of a target. Absent: all.')),
 })

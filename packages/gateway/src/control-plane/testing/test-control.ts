@@ -9,6 +9,7 @@ import { Rotations } from '../../data-plane/routing/rotations.ts'
 import { WarmCaches } from '../../data-plane/routing/warm-caches.ts'
 import { simulateRoutes } from '../../data-plane/routing/simulate-route.ts'
 import { ThompsonBandit, USUAL_FORGETTING } from '../../data-plane/routing/thompson-bandit.ts'
+import { MemoryTargetBook } from '../../data-plane/routing/target-book.ts'
 import { SYSTEM_CLOCK, type Clock } from '../../lib/clock.ts'
 import { createEventBus } from '../../observe/event-bus.ts'
 import { compilePlan } from '../../plan/compile-plan.ts'
@@ -85,6 +86,10 @@ export async function testControl(
     warmCaches: new WarmCaches(),
     clock,
   }
+  const targets = new MemoryTargetBook({
+    breaker: () => plan.health.breaker,
+    onChange: () => {},
+  })
   const control: Control = {
     version: '9.9.9',
     startedAtMs: clock.wallMs(),
@@ -96,6 +101,12 @@ export async function testControl(
     ledger,
     keyRing,
     gate,
+    targets: {
+      signals: (target, nowMs) => targets.signals(target, nowMs),
+      list: (nowMs) => targets.list(nowMs),
+      isKnown: (target) => targets.list(0).some((one) => one.target === target),
+      reset: async (target) => targets.reset(target, clock.monotonicMs()),
+    },
     events,
     catalogue: CATALOGUE,
     config: () => loaded,

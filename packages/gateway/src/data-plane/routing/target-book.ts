@@ -173,6 +173,10 @@ export class MemoryTargetBook implements TargetBook {
     this.watched(entry, nowMs, () => entry.setAside(failure, untilMs))
   }
 
+  isKnown(target: string): boolean {
+    return this.entries.has(target)
+  }
+
   list(nowMs: number): readonly (TargetSignals & { readonly target: string })[] {
     const breaker = this.options.breaker()
     const seen: (TargetSignals & { readonly target: string })[] = []

@@ -1,9 +1,11 @@
 import { collectDefaultMetrics, Registry } from 'prom-client'
 import type { Sink } from '../../contracts/recorder.ts'
+import type { TargetSignals } from '../../contracts/routing.ts'
 import type { LedgerBacklog, LedgerWriter } from '../../contracts/store.ts'
 import { type Clock, SYSTEM_CLOCK } from '../../lib/clock.ts'
 import { counterFamily, type Family, gaugeFamily } from './families.ts'
 import { createRequestMetrics } from './request-metrics.ts'
+import { targetGauges } from './target-gauges.ts'
 
 export type PrometheusOptions = {
   readonly version: string
@@ -15,6 +17,8 @@ export type PrometheusOptions = {
     readonly requestsInFlight: () => number
     readonly openReservations: () => number
     readonly keys: () => number
+    /** Absent: nothing is noted of them. */
+    readonly targets?: () => readonly (TargetSignals & { readonly target: string })[]
     /** Absent: limits are counted in this process only. */
     readonly gateBackendUp?: () => number
   }
@@ -78,6 +82,9 @@ function gauges(options: PrometheusOptions): readonly Family[] {
     families.push(gaugeFamily('tollgate_gate_backend_up', help, gateBackendUp))
   }
   const { ledger, clock = SYSTEM_CLOCK } = options
+  if (options.gauges.targets !== undefined) {
+    families.push(...targetGauges(options.gauges.targets, clock))
+  }
   if (ledger === null) return families
   return [
     ...families,

@@ -63,6 +63,26 @@ export function gaugeFamily(name: string, help: string, read: () => number): Fam
   }
 }
 
+/** The same with labels: every series is read anew. */
+export function labelledGaugeFamily(
+  name: string,
+  help: string,
+  read: () => readonly { readonly labels: Labels; readonly value: number }[],
+): Family {
+  return {
+    render() {
+      try {
+        const lines = read().map(
+          ({ labels, value }) => `${name}${braced(labelText(labels))} ${value}\n`,
+        )
+        return heading(name, help, 'gauge') + lines.join('')
+      } catch {
+        return ''
+      }
+    },
+  }
+}
+
 /** Hot: three times per request. Bounds are few, so a loop is faster than a search. */
 export function observe(cell: HistogramCell, seconds: number): void {
   const { bounds, counts } = cell
@@ -84,14 +104,18 @@ function histogramLines(name: string, labels: string, cell: HistogramCell): stri
 }
 
 function cellOf<T>(cells: Map<string, T>, labels: Labels, empty: () => T): T {
-  const text = Object.entries(labels)
-    .map(([name, value]) => `${name}="${escapeLabel(value)}"`)
-    .join(',')
+  const text = labelText(labels)
   const found = cells.get(text)
   if (found !== undefined) return found
   const made = empty()
   cells.set(text, made)
   return made
+}
+
+function labelText(labels: Labels): string {
+  return Object.entries(labels)
+    .map(([name, value]) => `${name}="${escapeLabel(value)}"`)
+    .join(',')
 }
 
 function braced(labels: string): string {
