@@ -6,6 +6,7 @@ import type {
 } from '../packages/gateway/src/contracts/limit.ts'
 import { createMemoryGate } from '../packages/gateway/src/data-plane/limits/memory-gate.ts'
 import { SYSTEM_CLOCK } from '../packages/gateway/src/lib/clock.ts'
+import { printPeerInMemory, printPeerInRedis } from './peer-limiter.ts'
 import { printSharedGate } from './shared-gate.ts'
 
 /** Nanoseconds per reserve and settle, best of several rounds. Run: `node bench/gate.ts`. With redis-server, the shared gate too. */
@@ -94,6 +95,8 @@ function nanosecondsPerCall(scopes: number): number {
 for (const scopes of [1, 6]) {
   console.log(`reserve + settle, ${scopes} scope(s): ${nanosecondsPerCall(scopes).toFixed(0)} ns`)
 }
+for (const scopes of [1, 6]) await printPeerInMemory(scopes)
 for (const scopes of [1, 6]) {
   await printSharedGate(scopes, { charges: chargesOf(scopes), demand, actual })
 }
+for (const scopes of [1, 6]) await printPeerInRedis(scopes)
