@@ -139,6 +139,8 @@ export type PolicyRoutingConfig = {
   readonly max_cost?: number
   /** TokenHub's spelling of `max_cost`. */
   readonly max_budget_usd?: number
+  /** Headers and texts of users may ask something of the choice. */
+  readonly directives?: boolean
 }
 
 /** A policy as written, validated. The same object stands in `policy`, `policies.X`, `teams.X.policy` and on a key. */

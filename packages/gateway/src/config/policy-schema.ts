@@ -37,6 +37,7 @@ const OVERRIDABLE_FIELDS = [
   'disable_overdue_after',
   'routing.max_cost',
   'routing.max_latency',
+  'routing.directives',
   'routing.min_weight',
 ] as const
 

@@ -86,7 +86,7 @@ export const routingSchema: z.ZodType<PolicyRoutingConfig> = strict({
   ),
   max_cost: z.exactOptional(usdAmount),
   max_budget_usd: z.exactOptional(usdAmount),
-  directives: unavailable(z.union([z.boolean(), looseObject])),
+  directives: z.exactOptional(z.boolean()),
 })
 
 type Twofold = UpstreamFields & {

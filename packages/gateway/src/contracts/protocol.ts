@@ -3,7 +3,7 @@ import type { Dialect } from './dialect.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { ByteEdit, Envelope } from './envelope.ts'
 import type { LimitState } from './limit.ts'
-import type { Needs, RouteDecision } from './routing.ts'
+import type { Needs, RouteDecision, RoutingHints } from './routing.ts'
 import type { Usage } from './usage.ts'
 
 /** The texts of a request that are input, and what the rest of it may cost at most. */
@@ -59,6 +59,14 @@ export type StreamTap = {
   outputFrames(): number
   /** Output seen so far (bounded), for counting when usage never came. */
   outputText(): string
+}
+
+/** A text of a conversation: where it stands in the body as a string of JSON, quotes included. */
+export type BodyText = {
+  readonly start: number
+  readonly end: number
+  /** A user wrote it, not a tool, a document, a model or the operator. */
+  readonly fromUser: boolean
 }
 
 export type ErrorReply = {
@@ -125,6 +133,10 @@ export type ProtocolEndpoint = {
   readonly readNeeds?: (body: Buffer, envelope: Envelope) => Omit<Needs, 'streaming'>
   /** Every text of the request that the model will read. */
   readInput(envelope: Envelope): InputParts
+  /** Where the texts of the conversation stand, in the order of the body. Absent: it is none. */
+  readonly findTexts?: (body: Buffer, envelope: Envelope) => readonly BodyText[]
+  /** Asks for an answer by a JSON schema. Throws `invalid_request` when a form is asked for already. Absent: nothing can. */
+  readonly askForSchema?: (body: Buffer, envelope: Envelope, schema: string) => readonly ByteEdit[]
   /** Null when the model's name is not in the body. */
   renameModel(envelope: Envelope, model: string): ByteEdit | null
   /** Puts an output cap on the request, by the member that the provider knows (null: the protocol's own). */
@@ -183,6 +195,8 @@ export type RequestWrapper = {
 
 export type OpenedRequest = {
   readonly body: Buffer
+  /** What the envelope asks of the choice of a target; null: nothing. */
+  readonly hints: RoutingHints | null
   /** Throws `upstream_invalid`. */
   close(answer: Buffer, facts: WrapFacts): Buffer
 }

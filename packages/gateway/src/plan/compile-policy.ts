@@ -25,10 +25,10 @@ export function compilePolicy(
     unpriced: unpricedOf(merged),
     defaultProvider: merged.defaultProvider?.value ?? null,
     strictTranslation: merged.strictTranslation.some(({ value }) => value),
-    trustScopeHeaders:
-      merged.trustScopeHeaders.length > 0 && merged.trustScopeHeaders.every(({ value }) => value),
+    trustScopeHeaders: allTrue(merged.trustScopeHeaders),
     ipAllow: cidrsOf(merged.ipAllow),
     retry: compileRetry(merged.upstream),
+    directives: allTrue(merged.upstream.routing.directives),
     routing: compileRouting(merged.upstream.routing),
     metadata: Object.fromEntries([...merged.metadata].map(([name, { value }]) => [name, value])),
   }
@@ -72,6 +72,11 @@ function compileAllowed(merged: MergedPolicy, denied: readonly string[]): NameMa
   if (groups.length === 0 && denied.length === 0) return null
   const isDenied = compileNames(denied)
   return (name) => groups.every((allows) => allows(name)) && !isDenied(name)
+}
+
+/** Said by somebody, and denied by nobody. */
+function allTrue(said: readonly Sourced<boolean>[]): boolean {
+  return said.length > 0 && said.every(({ value }) => value)
 }
 
 function unpricedOf(merged: MergedPolicy): 'deny' | 'allow' | null {

@@ -96,13 +96,18 @@ function upstreamFields({ upstream }: MergedPolicy): readonly ExplainedField[] {
 }
 
 function routingFields(routing: MergedRouting): readonly ExplainedField[] {
-  const { mode, strategy, maxCost, maxLatencyMs, minWeight } = routing
+  const { mode, strategy, maxCost, maxLatencyMs, minWeight, directives } = routing
   const weights = minWeight.map(({ value }) => value)
   return [
     single('routing.mode', mode),
     single('routing.strategy', strategy),
     field('routing.max_cost', strictest(maxCost), maxCost),
     cap('routing.max_latency', maxLatencyMs),
+    field(
+      'routing.directives',
+      directives.some(({ value }) => value),
+      directives,
+    ),
     field('routing.min_weight', Math.max(0, ...weights), minWeight),
   ]
 }

@@ -291,6 +291,8 @@ export type PolicyPlan = {
   readonly retry: RetryPlan | null
   /** How it wants targets chosen; null: as the model says. */
   readonly routing: PolicyRoutingPlan | null
+  /** Headers and texts of users may ask something of the choice. */
+  readonly directives: boolean
 }
 
 /** Null: not said. */

@@ -20,6 +20,7 @@ export type MergedRouting = {
   readonly maxCost: readonly Sourced<number>[]
   readonly maxLatencyMs: readonly Sourced<number>[]
   readonly minWeight: readonly Sourced<number>[]
+  readonly directives: readonly Sourced<boolean>[]
 }
 
 export const NO_MERGED_ROUTING: MergedRouting = {
@@ -28,6 +29,7 @@ export const NO_MERGED_ROUTING: MergedRouting = {
   maxCost: [],
   maxLatencyMs: [],
   minWeight: [],
+  directives: [],
 }
 
 export function mergeRouting(
@@ -55,6 +57,12 @@ export function mergeRouting(
       field: 'routing.min_weight',
       value: routing.min_weight,
       looser: (value, before) => value < before,
+      conflicts,
+    }),
+    directives: addScalar(merged.directives, layer, {
+      field: 'routing.directives',
+      value: routing.directives,
+      looser: (value, before) => value && !before,
       conflicts,
     }),
   }

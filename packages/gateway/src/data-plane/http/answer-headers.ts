@@ -59,6 +59,9 @@ function addOwn(headers: string[], ctx: RequestContext): void {
   if (ctx.envelope !== null) headers.push('x-tollgate-model', publicModel(ctx, ctx.target))
   if (ctx.target !== null) headers.push('x-tollgate-provider', ctx.target.provider.name)
   addDecision(headers, ctx)
+  if (ctx.ignoredDirectives.length > 0) {
+    headers.push('x-tollgate-directives-ignored', ctx.ignoredDirectives.join(', '))
+  }
   const losses = lossesOf(ctx)
   if (losses.length > 0) headers.push('x-tollgate-loss', losses.join(', '))
   if (ctx.outputCap !== null) headers.push('x-tollgate-output-cap', String(ctx.outputCap))

@@ -23,6 +23,7 @@ import type { DataPlane } from './data-plane.ts'
 
 const EMPTY = Buffer.alloc(0)
 const NO_CHARGES: readonly DurableCharge[] = []
+const NO_NAMES: readonly string[] = []
 
 /** What a caller agreed to for one model: the key's own policy, or that of the provider entry that matches. */
 export type Terms = Pick<
@@ -111,6 +112,8 @@ export class RequestContext<Scope extends RouteScope = DataPlane> {
   outputCap: number | null = null
   /** What the client asks of the choice of a target; null: nothing. */
   hints: RoutingHints | null = null
+  /** Keys of directives that could not be followed. */
+  ignoredDirectives: readonly string[] = NO_NAMES
   /** What the request needs of a target; null until somebody asks. */
   needs: Needs | null = null
   /** What the name came to that was asked for; null: it is the model's own. */

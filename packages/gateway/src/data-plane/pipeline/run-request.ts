@@ -4,6 +4,7 @@ import type { ClientAnswer } from '../http/client-answer.ts'
 import { cutWhenStalled, send } from '../http/send.ts'
 import { remainingOf } from '../../lib/tightest-limit.ts'
 import { admit } from '../stages/admit.ts'
+import { readHints } from '../stages/read-hints.ts'
 import { resolveRoute } from '../stages/resolve-route.ts'
 import { toldReason } from '../routing/told-decision.ts'
 import { refuseLosses } from '../translation/translate-request.ts'
@@ -21,6 +22,7 @@ import { settle } from './settle.ts'
 export async function runRequest(ctx: RequestContext, response: ClientAnswer): Promise<void> {
   try {
     ctx.envelope = readEnvelope(ctx)
+    readHints(ctx)
     const resolved = resolveRoute(ctx)
     if (resolved instanceof Promise) await resolved
     if (ctx.adoptedLosses.length > 0) refuseLosses(ctx, ctx.adoptedLosses)

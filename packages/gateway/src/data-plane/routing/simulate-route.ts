@@ -4,7 +4,12 @@ import type { Needs, RouteDecision, RoutingHints } from '../../contracts/routing
 import { toGatewayError } from '../../errors/gateway-error.ts'
 import type { KeyPlan } from '../../plan/gateway-plan.ts'
 import type { RequestHead } from '../http/request-head.ts'
-import { publicModel, RequestContext, type RouteContext, type RouteScope } from '../pipeline/request-context.ts'
+import {
+  publicModel,
+  RequestContext,
+  type RouteContext,
+  type RouteScope,
+} from '../pipeline/request-context.ts'
 import { resolveRoute } from '../stages/resolve-route.ts'
 
 /** A request that is not sent. */

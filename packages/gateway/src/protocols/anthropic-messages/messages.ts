@@ -2,7 +2,9 @@ import type { Envelope } from '../../contracts/envelope.ts'
 import type { AnswerFacts, ProtocolEndpoint } from '../../contracts/protocol.ts'
 import { NO_USAGE } from '../../contracts/usage.ts'
 import { isRecord } from '../../lib/is-record.ts'
+import { schemaWriter } from '../ask-for-schema.ts'
 import { boundTextInput } from '../bound-text-input.ts'
+import { textsFinder } from '../directive-texts.ts'
 import { capOutput, renameModel } from '../edits.ts'
 import { parseAnswer, textOrNull } from '../read-answer.ts'
 import {
@@ -49,6 +51,24 @@ export const MESSAGES: ProtocolEndpoint = {
     mayHoldMedia: (body) => boundTextInput(body, MEDIA) === null,
   }),
   readInput: readMessagesInput,
+  findTexts: textsFinder({
+    members: ['system', 'messages'],
+    own: new Set(['messages.content', 'messages.content.text']),
+    others: new Set([
+      'system',
+      'system.text',
+      'messages.content.content',
+      'messages.content.content.text',
+    ]),
+    role: 'messages.role',
+    isUser: (role) => role === 'user',
+  }),
+  askForSchema: schemaWriter({
+    names: ['output_config'],
+    taken: ['format'],
+    beside: ['output_format'],
+    write: (schema) => `"format":{"type":"json_schema","schema":${schema}}`,
+  }),
   renameModel,
   capOutput: (envelope, tokens) => capOutput(envelope, 'max_tokens', tokens),
   addPrompts,

@@ -3,6 +3,8 @@ import { NO_USAGE, type Usage } from '../../contracts/usage.ts'
 import { isRecord } from '../../lib/is-record.ts'
 import { boundTextInput } from '../bound-text-input.ts'
 import { parseAnswer, textOrNull } from '../read-answer.ts'
+import { schemaWriter } from '../ask-for-schema.ts'
+import { textsFinder } from '../directive-texts.ts'
 import { needsReader } from '../read-needs.ts'
 import { addPrompts } from './add-prompts.ts'
 import { readCandidateText } from './answer-text.ts'
@@ -42,6 +44,29 @@ const readNeeds = needsReader({
   mayHoldMedia: (body) => boundTextInput(body, MEDIA) === null,
 })
 
+const SYSTEM = ['systemInstruction', 'system_instruction'] as const
+/** A count may have a whole request inside. */
+const INSIDE = ['', 'generateContentRequest.', 'generate_content_request.'] as const
+
+const findTexts = textsFinder({
+  members: [...SYSTEM, 'contents', 'generateContentRequest', 'generate_content_request'],
+  own: new Set(INSIDE.map((outer) => `${outer}contents.parts.text`)),
+  others: new Set(
+    INSIDE.flatMap((outer) =>
+      SYSTEM.flatMap((name) => [`${outer}${name}.parts.text`, outer + name]),
+    ),
+  ),
+  role: 'contents.role',
+  // Contents without a role are the user's.
+  isUser: (role) => role === 'user' || role === null,
+})
+
+const askForSchema = schemaWriter({
+  names: ['generationConfig', 'generation_config'],
+  taken: [...SCHEMAS, 'responseMimeType', 'response_mime_type'],
+  write: (schema) => `"responseMimeType":"application/json","responseJsonSchema":${schema}`,
+})
+
 function mediumOfType(mimeType: unknown): 'vision' | 'audio' | 'documents' {
   const type = typeof mimeType === 'string' ? mimeType.toLowerCase() : ''
   if (type.startsWith('image/') || type.startsWith('video/')) return 'vision'
@@ -64,6 +89,8 @@ function generate(version: string): ProtocolEndpoint {
     boundInput: (body) => boundTextInput(body, MEDIA),
     readNeeds,
     readInput: readGeminiInput,
+    findTexts,
+    askForSchema,
     renameModel,
     capOutput,
     addPrompts,

@@ -16,6 +16,8 @@ import {
   readOutputCap,
   ROLE_WATCH,
 } from '../read-body.ts'
+import { schemaWriter } from '../ask-for-schema.ts'
+import { textsFinder } from '../directive-texts.ts'
 import { isSchemaFormat, mediumByType, needsReader } from '../read-needs.ts'
 import { asksForUsage, askForUsage } from './ask-for-usage.ts'
 import { readChoiceText } from './answer-text.ts'
@@ -64,6 +66,18 @@ export const CHAT: ProtocolEndpoint = {
     mayHoldMedia: (body) => boundTextInput(body, MEDIA) === null,
   }),
   readInput: readChatInput,
+  findTexts: textsFinder({
+    members: ['messages'],
+    own: new Set(['messages.content', 'messages.content.text']),
+    others: new Set(),
+    role: 'messages.role',
+    isUser: (role) => role === 'user',
+  }),
+  askForSchema: schemaWriter({
+    names: ['response_format'],
+    taken: null,
+    write: (schema) => `"type":"json_schema","json_schema":{"name":"output","schema":${schema}}`,
+  }),
   renameModel,
   capOutput: (envelope, tokens, member) => capOutput(envelope, member ?? 'max_tokens', tokens),
   addPrompts: addMessages,

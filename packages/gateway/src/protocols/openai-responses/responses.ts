@@ -12,6 +12,8 @@ import {
   readModel,
   readOutputCap,
 } from '../read-body.ts'
+import { schemaWriter } from '../ask-for-schema.ts'
+import { textsFinder } from '../directive-texts.ts'
 import { isSchemaFormat, mediumByType, needsReader } from '../read-needs.ts'
 import { addPrompts } from './add-prompts.ts'
 import { readOutputText } from './answer-text.ts'
@@ -63,6 +65,19 @@ export const RESPONSES: ProtocolEndpoint = {
     mayHoldMedia: (body) => boundTextInput(body, UNBOUNDED) === null,
   }),
   readInput: readResponsesInput,
+  findTexts: textsFinder({
+    members: ['instructions', 'input'],
+    own: new Set(['input', 'input.content', 'input.content.text']),
+    others: new Set(['instructions', 'input.output', 'input.output.text']),
+    role: 'input.role',
+    // The input alone, as one text, is the user's.
+    isUser: (role) => role === 'user' || role === null,
+  }),
+  askForSchema: schemaWriter({
+    names: ['text'],
+    taken: ['format'],
+    write: (schema) => `"format":{"type":"json_schema","name":"output","schema":${schema}}`,
+  }),
   renameModel,
   // The member that a provider knows in chat is none here.
   capOutput: (envelope, tokens) => capOutput(envelope, OUTPUT_CAP, tokens),

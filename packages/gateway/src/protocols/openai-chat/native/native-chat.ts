@@ -10,6 +10,7 @@ import {
   readJsonBody,
 } from '../../read-body.ts'
 import { CHAT } from '../chat.ts'
+import { readPolicy } from './read-policy.ts'
 import { shapeText, type TextShape } from './shape-text.ts'
 
 const OPEN_OBJECT = 0x7b
@@ -39,14 +40,17 @@ function open(bytes: Buffer, maxDepth: number): OpenedRequest {
   for (const name of body.members.keys()) {
     if (!MEMBERS.has(name)) throw invalidField(name, 'is not a member of this envelope.')
   }
-  refuseAll(body, 'policy')
   refuseAll(body, 'capabilities')
   const request = readRequest(body, maxDepth)
   const shape = readShape(memberValue(body, 'output_format'))
   if (shape !== null && readFlag(request, 'stream')) {
     throw invalidField('output_format', 'cannot be given together with request.stream.')
   }
-  return { body: withModel(request), close: (answer, facts) => close(answer, facts, shape) }
+  return {
+    body: withModel(request),
+    hints: readPolicy(memberValue(body, 'policy')),
+    close: (answer, facts) => close(answer, facts, shape),
+  }
 }
 
 /** An empty object is a client's way to ask for nothing. */
