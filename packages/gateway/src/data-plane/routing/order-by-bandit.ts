@@ -1,7 +1,8 @@
+import type { CandidateView } from '../../contracts/routing.ts'
 import type { Examined } from './reject-target.ts'
 import { FOR_COST } from './reward.ts'
 import type { SelectQuery } from './select-query.ts'
-import { type Placed, sortByRank } from './sort-by-rank.ts'
+import { type Placed, type Ranked, sortByRank } from './sort-by-rank.ts'
 
 /**
  * The highest draw first. To leave a target whose prompt cache holds the conversation costs what the cache would have
@@ -15,8 +16,9 @@ export function orderByBandit(
   const draws = bandit.draw(ids, arm, seedText, wallMs)
   let dearest = 0
   for (const { costNanoUsd } of candidates) dearest = Math.max(dearest, costNanoUsd ?? 0)
-  const placed = candidates.map(({ target, costNanoUsd, savedNanoUsd, signals }, index) => {
-    const { draw = 0, alpha = 1, beta = 1 } = draws[index] ?? {}
+  const ranked: Ranked[] = []
+  for (const { target, costNanoUsd, savedNanoUsd, signals } of candidates) {
+    const { draw = 0, alpha = 1, beta = 1 } = draws[ranked.length] ?? {}
     const bonus = dearest === 0 ? 0 : (FOR_COST * savedNanoUsd) / dearest
     const view = {
       target: target.id,
@@ -28,9 +30,9 @@ export function orderByBandit(
       draw,
       alpha,
       beta,
-      ...(savedNanoUsd > 0 ? { savedNanoUsd, bonus } : {}),
     }
-    return { target, view, rank: -draw - bonus }
-  })
-  return sortByRank(placed)
+    const shown: CandidateView = savedNanoUsd > 0 ? { ...view, savedNanoUsd, bonus } : view
+    ranked.push({ target, view: shown, rank: -draw - bonus, tie: 0 })
+  }
+  return sortByRank(ranked)
 }

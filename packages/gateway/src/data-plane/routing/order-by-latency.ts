@@ -1,7 +1,7 @@
 import { drawAt } from '../../lib/seeded-draw.ts'
 import type { Examined } from './reject-target.ts'
 import type { SelectQuery } from './select-query.ts'
-import { type Placed, sortByRank } from './sort-by-rank.ts'
+import { type Placed, type Ranked, sortByRank } from './sort-by-rank.ts'
 
 /**
  * Power of two choices: of two that are drawn, the one that should answer sooner is first; the others follow by the same.
@@ -14,27 +14,30 @@ export function orderByLatency(
   candidates: readonly Examined[],
   { seed }: SelectQuery,
 ): readonly Placed[] {
-  const slowestMs = Math.max(1, ...candidates.map(({ signals }) => signals?.latencyMs ?? 0))
-  const ranked = candidates.map(({ target, signals }, index) => {
+  let slowestMs = 1
+  for (const { signals } of candidates) slowestMs = Math.max(slowestMs, signals?.latencyMs ?? 0)
+  const ranked: Ranked[] = []
+  for (const { target, signals } of candidates) {
     const inFlight = signals?.inFlight ?? 0
     const latencyMs = signals?.latencyMs ?? null
     const perCallMs = latencyMs ?? (inFlight === 0 ? 0 : slowestMs)
-    return { target, index, inFlight, latencyMs, rank: perCallMs * (inFlight + 1) }
-  })
-  const placed = ranked.map(({ target, index, inFlight, latencyMs, rank }) => ({
-    target,
-    rank,
-    tie: drawAt(seed, index),
-    index,
-    view: { target: target.id, rejected: null, latencyMs, inFlight, propensity: 0 },
-  }))
-  const sorted = [...sortByRank(placed)]
-  const count = sorted.length
-  for (const [place, one] of sorted.entries()) {
-    one.view.propensity = count === 1 ? 1 : (2 * (count - 1 - place)) / (count * (count - 1))
+    const view = { target: target.id, rejected: null, latencyMs, inFlight }
+    const tie = drawAt(seed, ranked.length)
+    ranked.push({ target, view, rank: perCallMs * (inFlight + 1), tie })
   }
-  const first = sorted[betterOfTwo(count, seed)]
-  return first === undefined ? sorted : [first, ...sorted.filter((one) => one !== first)]
+  const sorted = sortByRank(ranked)
+  const count = sorted.length
+  const chosen = betterOfTwo(count, seed)
+  const placed: Placed[] = []
+  for (let place = 0; place < count; place++) {
+    // The chosen one goes before those that are better than it.
+    const from = place === 0 ? chosen : place <= chosen ? place - 1 : place
+    const one = sorted[from]
+    if (one === undefined) continue
+    const propensity = count === 1 ? 1 : (2 * (count - 1 - from)) / (count * (count - 1))
+    placed.push({ target: one.target, view: { ...one.view, propensity } })
+  }
+  return placed
 }
 
 /** The smaller of two different places of so many, drawn after the ties. */

@@ -1,8 +1,8 @@
-import type { ModeWeights } from '../../contracts/routing.ts'
+import type { CandidateView, ModeWeights } from '../../contracts/routing.ts'
 import { drawAt } from '../../lib/seeded-draw.ts'
 import type { Examined } from './reject-target.ts'
 import type { SelectQuery } from './select-query.ts'
-import { type Placed, sortByRank } from './sort-by-rank.ts'
+import { type Placed, type Ranked, sortByRank } from './sort-by-rank.ts'
 
 /**
  * What a target's health adds to its score. Smaller than the term of a whole mode, so that a clear advantage outweighs a
@@ -16,8 +16,8 @@ type Most = { cost: number; latency: number; failure: number; weight: number }
 /**
  * `cost·C/Cmax + latency·L/Lmax + failure·F/Fmax − weight·W/Wmax`, and a penalty for what is not healthy. Lowest first.
  *
- * C is the worst case's cost less what a warm prompt cache saves, L the peak-sensitive latency, F the share of failures, W the weight; the largest is that of
- * the candidates. An unpriced target counts as the dearest; one that was never seen counts as the fastest, so that it is.
+ * C is the worst case's cost less what a warm prompt cache saves, L the peak-sensitive latency, F the share of failures, W
+ * the weight; the largest is that of the candidates. An unpriced target counts as the dearest; one that was never seen counts as the fastest, so that it is.
  */
 export function orderByScore(
   candidates: readonly Examined[],
@@ -30,23 +30,30 @@ export function orderByScore(
     most.failure = Math.max(most.failure, signals?.failureShare ?? 0)
     most.weight = Math.max(most.weight, target.weight)
   }
-  const placed = candidates.map((examined, index) => {
-    const { target, signals, costNanoUsd, savedNanoUsd } = examined
+  const ranked: Ranked[] = []
+  for (const examined of candidates) {
     const score = scoreOf(examined, weights, most)
-    const view = {
-      target: target.id,
-      rejected: null,
-      costNanoUsd,
-      ...(savedNanoUsd > 0 ? { savedNanoUsd } : {}),
-      latencyMs: signals?.latencyMs ?? null,
-      failureShare: signals?.failureShare ?? 0,
-      weight: target.weight,
-      inFlight: signals?.inFlight ?? 0,
-      score,
-    }
-    return { target, view, rank: score, tie: drawAt(seed, index) }
-  })
-  return sortByRank(placed)
+    const tie = drawAt(seed, ranked.length)
+    ranked.push({ target: examined.target, view: viewOf(examined, score), rank: score, tie })
+  }
+  return sortByRank(ranked)
+}
+
+function viewOf(
+  { target, signals, costNanoUsd, savedNanoUsd }: Examined,
+  score: number,
+): CandidateView {
+  const view = {
+    target: target.id,
+    rejected: null,
+    costNanoUsd,
+    latencyMs: signals?.latencyMs ?? null,
+    failureShare: signals?.failureShare ?? 0,
+    weight: target.weight,
+    inFlight: signals?.inFlight ?? 0,
+    score,
+  }
+  return savedNanoUsd > 0 ? { ...view, savedNanoUsd } : view
 }
 
 function scoreOf(

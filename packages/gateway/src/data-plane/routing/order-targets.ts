@@ -7,7 +7,7 @@ import { orderByScore } from './order-by-score.ts'
 import type { Examined } from './reject-target.ts'
 import { takeTurn } from './rotations.ts'
 import type { SelectQuery } from './select-query.ts'
-import { type Placed, sortByRank } from './sort-by-rank.ts'
+import { type Placed, type Ranked, sortByRank } from './sort-by-rank.ts'
 
 /** `route`: the name of what is chosen from, for strategies that take turns. */
 export type OrderTargets = (
@@ -38,14 +38,16 @@ function plainView(target: TargetPlan): CandidateView {
 function orderByWeight(candidates: readonly Examined[], { seed }: SelectQuery): readonly Placed[] {
   let total = 0
   for (const { target } of candidates) total += target.weight
-  const placed = candidates.map(({ target }, index) => {
+  const ranked: Ranked[] = []
+  for (const { target } of candidates) {
     const weight = total === 0 ? 1 : target.weight
     const propensity = total === 0 ? 1 / candidates.length : weight / total
     const view = { target: target.id, rejected: null, weight: target.weight, propensity }
     // The smallest of such times is each one's in proportion to its weight.
-    return { target, view, rank: weight === 0 ? Infinity : -Math.log(drawAt(seed, index)) / weight }
-  })
-  return sortByRank(placed)
+    const time = weight === 0 ? Infinity : -Math.log(drawAt(seed, ranked.length)) / weight
+    ranked.push({ target, view, rank: time, tie: 0 })
+  }
+  return sortByRank(ranked)
 }
 
 function orderByTurn(
@@ -63,16 +65,13 @@ function orderByTurn(
 /** Calls under way for each unit of weight. */
 function orderByLoad(candidates: readonly Examined[], { seed }: SelectQuery): readonly Placed[] {
   const unweighted = candidates.every(({ target }) => target.weight === 0)
-  const placed = candidates.map(({ target, signals }, index) => {
+  const ranked: Ranked[] = []
+  for (const { target, signals } of candidates) {
     const inFlight = signals?.inFlight ?? 0
     const weight = unweighted ? 1 : target.weight
     const view = { target: target.id, rejected: null, weight: target.weight, inFlight }
-    return {
-      target,
-      view,
-      rank: weight === 0 ? Infinity : inFlight / weight,
-      tie: drawAt(seed, index),
-    }
-  })
-  return sortByRank(placed)
+    const load = weight === 0 ? Infinity : inFlight / weight
+    ranked.push({ target, view, rank: load, tie: drawAt(seed, ranked.length) })
+  }
+  return sortByRank(ranked)
 }

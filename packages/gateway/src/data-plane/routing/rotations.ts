@@ -63,12 +63,18 @@ function byClaim<T extends Taker>(
 ): readonly T[] {
   const claimOf = ({ id, weight }: T): number =>
     weight === 0 && !alike ? -Infinity : (turns.get(id) ?? 0)
-  const others = takers.filter((taker) => taker !== first)
-  return [first, ...others.toSorted((one, other) => compare(claimOf(other), claimOf(one)))]
-}
-
-/** Also of infinities, whose difference is no number. */
-function compare(one: number, other: number): number {
-  if (one === other) return 0
-  return one < other ? -1 : 1
+  const order: T[] = [first]
+  const claims: number[] = [Infinity]
+  for (const taker of takers) {
+    if (taker === first) continue
+    const claim = claimOf(taker)
+    let at = order.length
+    for (; at > 1 && claim > (claims[at - 1] ?? 0); at--) {
+      order[at] = order[at - 1] ?? taker
+      claims[at] = claims[at - 1] ?? claim
+    }
+    order[at] = taker
+    claims[at] = claim
+  }
+  return order
 }

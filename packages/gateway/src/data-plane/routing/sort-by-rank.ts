@@ -4,25 +4,31 @@ import type { TargetPlan } from '../../plan/gateway-plan.ts'
 /** A candidate that may be tried, with what the strategy went by. */
 export type Placed = { readonly target: TargetPlan; readonly view: CandidateView }
 
-type Ranked = Placed & { readonly rank: number; readonly tie?: number }
+/** All strategies make these of the same members in the same order, so that one sort serves them quickly. */
+export type Ranked = {
+  readonly target: TargetPlan
+  readonly view: CandidateView
+  readonly rank: number
+  /** Among equal ranks the smaller comes first; equal ones stay as written. */
+  readonly tie: number
+}
 
-/** In place: the smallest first. Equal ones by their tie, and as written without one. Few are sorted, so by insertion. */
-export function sortByRank<T extends Ranked>(placed: T[]): readonly T[] {
-  for (let i = 1; i < placed.length; i++) {
-    const one = placed[i]
+/** In place: the smallest first. Few are sorted, so by insertion. */
+export function sortByRank(ranked: Ranked[]): readonly Placed[] {
+  for (let i = 1; i < ranked.length; i++) {
+    const one = ranked[i]
     if (one === undefined) continue
     let at = i
-    for (let other = placed[at - 1]; other !== undefined && isBefore(one, other); ) {
-      placed[at] = other
-      at -= 1
-      other = placed[at - 1]
+    for (; at > 0; at--) {
+      const before = ranked[at - 1]
+      if (before === undefined || !isBefore(one, before)) break
+      ranked[at] = before
     }
-    placed[at] = one
+    ranked[at] = one
   }
-  return placed
+  return ranked
 }
 
 function isBefore(one: Ranked, other: Ranked): boolean {
-  if (one.rank !== other.rank) return one.rank < other.rank
-  return one.tie !== undefined && other.tie !== undefined && one.tie < other.tie
+  return one.rank < other.rank || (one.rank === other.rank && one.tie < other.tie)
 }
