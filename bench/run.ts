@@ -7,6 +7,8 @@ import { type LoadResult, load } from './load.ts'
 
 const ROOT = path.join(import.meta.dirname, '..')
 const quick = process.argv.includes('--quick')
+/** Only what workers cost beside one process. */
+const workersOnly = process.argv.includes('--workers')
 const ROUNDS = quick ? 3 : 5
 const ROUND_MS = quick ? 1500 : 3000
 const CONNECTIONS = 32
@@ -40,6 +42,7 @@ const folders: string[] = []
 
 async function main(): Promise<void> {
   const upstream = await startScript('mock-upstream.ts', [])
+  if (workersOnly) return await compareWorkers(upstream.port)
   // On processes of their own: load leaves a heap that hides what idle streams take, and the other way round.
   if (!quick) await idleStreams(await startSubjects(upstream.port))
   const subjects = await startSubjects(upstream.port)
@@ -56,8 +59,23 @@ async function startSubjects(upstreamPort: number): Promise<readonly Subject[]> 
     { name: 'bare relay', ...relay, key: 'none' },
     await startTollgate('everything off', upstreamPort, OFF),
     await startTollgate('auth, four limits, ledger', upstreamPort, ON),
+    await startTollgate('the same, two workers', upstreamPort, { ...ON, ...TWO_WORKERS }),
   ]
 }
+
+async function compareWorkers(upstreamPort: number): Promise<void> {
+  const subjects = [
+    await startTollgate('one process', upstreamPort, ON),
+    await startTollgate('two workers', upstreamPort, { ...ON, ...TWO_WORKERS }),
+    await startTollgate('one process, everything off', upstreamPort, OFF),
+    await startTollgate('two workers, everything off', upstreamPort, { ...OFF, ...TWO_WORKERS }),
+  ]
+  await throughput('JSON, 4 KB body, 32 connections', subjects, BODY)
+  await throughput('stream of 50 events, 32 connections', subjects, STREAM_BODY)
+  await latency('latency at half load (JSON)', subjects, BODY)
+}
+
+const TWO_WORKERS = { server: { port: 0, workers: 2 } }
 
 /** Nothing that Tollgate could do for a request is done. */
 const OFF = { keys: { required: false }, ledger: { enabled: false } }
@@ -176,14 +194,20 @@ async function fire(subject: Subject, body: string, rate: number | null): Promis
   })
 }
 
-/** CPU of a process so far, in microseconds; null where the system does not tell. */
+/** CPU of a process and those that it has started so far, in microseconds; null where the system does not tell. */
 function cpuMicros(pid: number): number | null {
   try {
     const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
-    return (Number(fields[11]) + Number(fields[12])) * 10_000
+    const own = (Number(fields[11]) + Number(fields[12])) * 10_000
+    return childrenOf(pid).reduce((sum, child) => sum + (cpuMicros(child) ?? 0), own)
   } catch {
     return null
   }
+}
+
+function childrenOf(pid: number): readonly number[] {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim()
+  return text === '' ? [] : text.split(' ').map(Number)
 }
 
 async function throughput(
@@ -301,7 +325,8 @@ async function openIdle(subject: Subject, body: string, count: number) {
 
 function residentBytes(pid: number): number {
   try {
-    return Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]) * 4096
+    const own = Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]) * 4096
+    return childrenOf(pid).reduce((sum, child) => sum + residentBytes(child), own)
   } catch {
     return Number.NaN
   }

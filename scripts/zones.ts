@@ -15,6 +15,7 @@ export const ZONES: Readonly<Record<string, readonly string[]>> = {
   config: ['contracts', 'errors', 'lib'],
   plan: ['config', 'contracts', 'errors', 'lib'],
   'data-plane': ['plan', 'protocols', 'contracts', 'errors', 'lib'],
+  workers: ['data-plane', 'plan', 'contracts', 'errors', 'lib'],
   observe: ['data-plane', 'plan', 'contracts', 'errors', 'lib'],
   'control-plane': ['observe', 'data-plane', 'plan', 'config', 'contracts', 'errors', 'lib'],
   cli: ['control-plane', 'config', 'contracts', 'errors', 'lib'],

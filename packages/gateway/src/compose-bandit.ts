@@ -1,4 +1,4 @@
-import type { Store } from './contracts/store.ts'
+import type { NoteStore, Store } from './contracts/store.ts'
 import {
   type ArmState,
   type ForgettingPlan,
@@ -25,7 +25,7 @@ export type ComposedBandit = {
 
 /** The bandit, with what it had learned before, and what gateways that share the store have. */
 export async function composeBandit(
-  store: Store,
+  store: Pick<Store, 'instance'> & { readonly notes: Pick<NoteStore, 'list' | 'put' | 'prune'> },
   forgetting: () => ForgettingPlan,
 ): Promise<ComposedBandit> {
   const own = `${store.instance ?? ALONE} `

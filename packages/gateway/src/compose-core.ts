@@ -10,7 +10,7 @@ import { redisUrlOf } from './config/limits-backend.ts'
 import { type LoadedConfig, type LoadOptions, loadConfig } from './config/load-config.ts'
 import type { Secret } from './config/secret.ts'
 import type { DurableCharges } from './contracts/durable-charge.ts'
-import type { PolicyRecord } from './contracts/key.ts'
+import type { KeyChange, PolicyRecord } from './contracts/key.ts'
 import type { EventBus } from './contracts/event.ts'
 import type { Gate, LimitAlert } from './contracts/limit.ts'
 import type { ProviderFacts } from './contracts/provider.ts'
@@ -46,18 +46,23 @@ export type Core = {
   readonly events: EventBus
   readonly secrets: SecretRegistry
   readonly catalogue: ReadonlyMap<string, ProviderFacts>
-  readonly hashKey: string
+  /** The current one first. */
+  readonly hashKeys: readonly string[]
   readonly adminToken: string
   /** What was created on this start, for the operator: paths. */
   readonly created: readonly string[]
   readonly loaded: () => LoadedConfig
   readonly plan: () => GatewayPlan
+  /** What of the store the plan was compiled of. */
+  readonly stored: () => StoredParts
   /** Throws `PlanError`, and keeps the running plan. */
   readonly recompile: () => Promise<void>
   /** Throws `ConfigError` or `PlanError`, and keeps the running plan. */
   readonly reload: () => Promise<void>
   readonly close: () => Promise<void>
 }
+
+type StoredParts = Required<Pick<PlanInput, 'storedPolicies' | 'storedAliases'>>
 
 export type CoreOptions = {
   readonly load: LoadOptions
@@ -68,6 +73,9 @@ export type CoreOptions = {
   /** False: a database that does not answer at once is an error. */
   readonly waitForStore: boolean
   readonly onStoreProblem: (problem: string) => void
+  /** Another plan or configuration is used. Awaited before whoever changed it is answered. */
+  readonly onSwap?: () => Promise<void>
+  readonly onKeyChange?: (change: KeyChange) => void
 }
 
 /** Throws `ConfigError`, `PlanError` or `StoreError`. */
@@ -83,28 +91,26 @@ export async function composeCore(options: CoreOptions): Promise<Core> {
   const events = createEventBus(SYSTEM_CLOCK)
   const secrets = createSecretRegistry()
   for (const secret of secretsOf(config.storage.url)) secrets.add(secret)
+  const hashKeys = [hashKey, ...previousHashKeys(config)]
   const { store, ledger } = await openStore(config, {
     wait: options.waitForStore,
-    hashKeys: [hashKey, ...previousHashKeys(config)],
+    hashKeys,
     onProblem: options.onStoreProblem,
   })
   let revision = 0
   const stored = storedParts(store)
+  let parts: StoredParts = { storedPolicies: [], storedAliases: [] }
   const compile = async (from: LoadedConfig): Promise<GatewayPlan> => {
-    const parts = await stored()
+    const now = await stored()
     revision++
-    return compilePlan({
-      config: from.config,
-      catalogue,
-      models,
-      ...parts,
-      revision,
-      env: options.load.env,
-    })
+    const { env } = options.load
+    const next = compilePlan({ config: from.config, catalogue, models, ...now, revision, env })
+    parts = now
+    return next
   }
   let plan = await compile(loaded)
   for (const secret of [hashKey, adminToken, ...credentialsOf(plan)]) secrets.add(secret)
-  const keyRing = newKeyRing([hashKey, ...previousHashKeys(config)], plan, options)
+  const keyRing = emptyKeyRing(options, hashKeys, plan)
   keyRing.replaceAll([...(await store.keys.list()), ...configKeyRecords(config)])
   const { gate, backend, durable } = await composeGate(config, {
     plan: () => plan,
@@ -114,13 +120,14 @@ export async function composeCore(options: CoreOptions): Promise<Core> {
   gate.restore(await store.counters.list())
   ledger.countersFrom(() => gate.takeChanged())
   const targets = composeTargets(() => plan, { events, store, options })
-  const swap = (next: GatewayPlan, from: LoadedConfig): void => {
+  const swap = async (next: GatewayPlan, from: LoadedConfig): Promise<void> => {
     plan = next
     loaded = from
     targets.book.usePlan(next, SYSTEM_CLOCK.monotonicMs())
     for (const secret of credentialsOf(next)) secrets.add(secret)
     keyRing.usePlan(next)
     syncFileKeys(keyRing, from.config)
+    await options.onSwap?.()
   }
   return {
     store,
@@ -133,24 +140,23 @@ export async function composeCore(options: CoreOptions): Promise<Core> {
     events,
     secrets,
     catalogue,
-    hashKey,
+    hashKeys,
     adminToken,
     created,
     loaded: () => loaded,
     plan: () => plan,
-    recompile: async () => swap(await compile(loaded), loaded),
+    stored: () => parts,
+    recompile: async () => await swap(await compile(loaded), loaded),
     async reload() {
       const next = withProviders(loadConfig(options.load), options.load.env)
-      swap(await compile(next), next)
+      return swap(await compile(next), next)
     },
     close: () => closeAll(store, gate, backend),
   }
 }
 
 /** What the plan takes from the store. */
-function storedParts(
-  store: Store,
-): () => Promise<Required<Pick<PlanInput, 'storedPolicies' | 'storedAliases'>>> {
+function storedParts(store: Store): () => Promise<StoredParts> {
   let policies: readonly PolicyRecord[] | null = null
   let aliases: readonly StoredAlias[] | null = null
   const listAliases = async (): Promise<readonly StoredAlias[]> =>
@@ -162,16 +168,16 @@ function storedParts(
   }
 }
 
-function newKeyRing(
+function emptyKeyRing(
+  { onKeyProblem, onKeyChange }: CoreOptions,
   hashKeys: readonly string[],
   plan: GatewayPlan,
-  { onKeyProblem }: CoreOptions,
 ): KeyRing {
   return new KeyRing({
     hashKeys,
     plan,
-    onProblem: (record, problem) =>
-      onKeyProblem(`The key ${record.id} is refused: ${problem.message}`),
+    onProblem: ({ id }, { message }) => onKeyProblem(`The key ${id} is refused: ${message}`),
+    ...(onKeyChange === undefined ? {} : { onChange: onKeyChange }),
   })
 }
 
@@ -249,7 +255,7 @@ function previousHashKeys(config: GatewayConfig): readonly string[] {
   return config.keys.previous.map((secret) => secret.reveal()).filter((value) => value !== null)
 }
 
-function credentialsOf(plan: GatewayPlan): readonly string[] {
+export function credentialsOf(plan: GatewayPlan): readonly string[] {
   const own = [...plan.providers.values()].map(({ credential }) => credential)
   const ofTargets = [...plan.models.values()].flatMap(({ targets }) =>
     targets.map(({ provider }) => provider.credential),
@@ -267,7 +273,7 @@ function backendSecrets(config: GatewayConfig): readonly string[] {
 }
 
 /** Keys that the file declared and does not any more are gone at once. */
-function syncFileKeys(keyRing: KeyRing, config: GatewayConfig): void {
+export function syncFileKeys(keyRing: KeyRing, config: GatewayConfig): void {
   const declared = configKeyRecords(config)
   const kept = new Set(declared.map(({ id }) => id))
   for (const { id, createdBy } of keyRing.list()) {
@@ -306,7 +312,7 @@ type CoreControl = Omit<
 
 /** What the admin API works on, as far as it is the same with and without a server. */
 export function controlOf(core: Core): CoreControl {
-  const { adminToken, hashKey, store, ledger, keyRing, gate, events, catalogue, targets } = core
+  const { adminToken, hashKeys, store, ledger, keyRing, gate, events, catalogue, targets } = core
   return {
     version: VERSION,
     startedAtMs: Date.now(),
@@ -315,7 +321,7 @@ export function controlOf(core: Core): CoreControl {
     plan: core.plan,
     recompile: core.recompile,
     adminToken,
-    hashKey,
+    hashKey: hashKeys[0] ?? '',
     store,
     ledger,
     keyRing,

@@ -1,4 +1,4 @@
-import type { Store } from './contracts/store.ts'
+import type { NoteStore, RecordStore } from './contracts/store.ts'
 import type { UsageRecord } from './contracts/usage-record.ts'
 import type { DataPlane } from './data-plane/pipeline/data-plane.ts'
 import { FEEDBACK_KIND, parseFeedbackNote } from './data-plane/routing/feedback-notes.ts'
@@ -9,7 +9,13 @@ import type { ThompsonBandit } from './data-plane/routing/thompson-bandit.ts'
  * Takes what a client says of an answer: keeps it, and corrects what the bandit learned from that answer. The latest word
  * counts.
  */
-export function composeFeedback(store: Store, bandit: ThompsonBandit): DataPlane['takeFeedback'] {
+export function composeFeedback(
+  store: {
+    readonly records: Pick<RecordStore, 'list'>
+    readonly notes: Pick<NoteStore, 'get' | 'put'>
+  },
+  bandit: ThompsonBandit,
+): DataPlane['takeFeedback'] {
   return async (keyId, { requestId, score, comment }) => {
     const { items } = await store.records.list({ requestId }, { limit: 1, cursor: null })
     const [record] = items

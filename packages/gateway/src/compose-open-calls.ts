@@ -1,6 +1,8 @@
+import { readdirSync } from 'node:fs'
 import path from 'node:path'
 import type { Core } from './compose-core.ts'
 import type { DurableCharge } from './contracts/durable-charge.ts'
+import type { Recorder } from './contracts/recorder.ts'
 import type { OpenCall } from './contracts/open-calls.ts'
 import { NO_USAGE } from './contracts/usage.ts'
 import type { UsageRecord } from './contracts/usage-record.ts'
@@ -16,15 +18,21 @@ import {
 const ASKED_AT_ONCE = 32
 /** The client saw no status: its connection ended with the process. */
 const STATUS_LOST = 503
+const WORKER_JOURNAL = /^open-calls\.worker-\d+\.journal$/
 
 export type ComposedOpenCalls = {
   readonly openCalls: DataPlane['openCalls']
   readonly close: () => void
 }
 
+/** The journal of one worker, in the data directory. */
+export function workerJournal(slot: number): string {
+  return `open-calls.worker-${slot}.journal`
+}
+
 /**
- * The journal of open calls, and what the former process left in it: a call without a record is settled at its
- * reservation. Charge and record are one transaction, so a start that is killed too is simply done again.
+ * The journal of open calls, and what the former process and its workers left in theirs: a call without a record is
+ * settled at its reservation. Charge and record are one transaction, so a start that is killed too is simply done again.
  */
 export async function composeOpenCalls(core: Core, log: RootLogger): Promise<ComposedOpenCalls> {
   const { config } = core.loaded()
@@ -32,22 +40,99 @@ export async function composeOpenCalls(core: Core, log: RootLogger): Promise<Com
   if (!config.ledger.enabled || ledger.onCommitted === undefined) {
     return { openCalls: null, close: () => {} }
   }
-  const journal = openCallJournal({
-    path: path.join(config.dir, JOURNAL_FILE),
-    sync: config.ledger.durability === 'full',
-    onProblem: (problem) => log.error({}, problem),
-  })
+  const journal = openJournal(core, log, JOURNAL_FILE)
   ledger.onCommitted((records) => {
     for (const { requestId } of records) journal.done(requestId)
   })
-  await settleLeft(core, journal, log)
+  const names = readdirSync(config.dir).filter((name) => WORKER_JOURNAL.test(name))
+  const ofWorkers = names.map((name) => openJournal(core, log, name))
+  await settleLeft(core, log, {
+    journals: [journal, ...ofWorkers],
+    errorClass: 'gateway_restarted',
+    record: (record) => ledger.append(record),
+  })
+  for (const one of ofWorkers) one.close()
   return {
     openCalls: { calls: journal, durable: core.durable },
     close: () => journal.close(),
   }
 }
 
-async function settleLeft(core: Core, journal: OpenCallJournal, log: RootLogger): Promise<void> {
+/**
+ * Settles what a worker that is gone has left: calls in its journal have a record and are charged what they held, and in
+ * the same moment what it holds at the gate is given back.
+ */
+export async function settleWorker(
+  core: Core,
+  log: RootLogger,
+  given: {
+    readonly slot: number
+    readonly journal: boolean
+    readonly recorder: Recorder
+    readonly abandon: () => void
+  },
+): Promise<void> {
+  const journals = given.journal ? [openJournal(core, log, workerJournal(given.slot))] : []
+  try {
+    await settleLeft(core, log, {
+      journals,
+      errorClass: 'worker_lost',
+      record: (record) => given.recorder.record(record),
+      abandon: given.abandon,
+    })
+  } finally {
+    for (const one of journals) one.close()
+  }
+}
+
+function openJournal(core: Core, log: RootLogger, name: string): OpenCallJournal {
+  const { config } = core.loaded()
+  return openCallJournal({
+    path: path.join(config.dir, name),
+    sync: config.ledger.durability === 'full',
+    onProblem: (problem) => log.error({}, problem),
+  })
+}
+
+type Left = {
+  readonly journals: readonly OpenCallJournal[]
+  readonly errorClass: string
+  readonly record: (record: UsageRecord) => Promise<void>
+  /** In the same turn of the event loop as the charges. */
+  readonly abandon?: () => void
+}
+
+async function settleLeft(
+  core: Core,
+  log: RootLogger,
+  { journals, errorClass, record, abandon }: Left,
+): Promise<void> {
+  const lost: { readonly call: OpenCall; readonly journal: OpenCallJournal }[] = []
+  for (const journal of journals) {
+    for (const call of await withoutRecord(core, journal)) lost.push({ call, journal })
+  }
+  abandon?.()
+  if (lost.length === 0) return
+  const charges = lost.map(({ call }) => chargeLost(core, call, log))
+  // Shared counters first: told again by a start that comes after one that was killed here, they count it once.
+  if (core.durable.told !== undefined) await core.durable.told()
+  // Else in one turn of the event loop: records and counters are one transaction.
+  const written = await Promise.allSettled(
+    lost.map(async ({ call, journal }, index) => {
+      const charged = charges[index] ?? null
+      if (charged === null) return
+      await record(lostRecord(core, { call, errorClass }, charged))
+      journal.done(call.requestId)
+    }),
+  )
+  const late = written.filter(({ status }) => status === 'rejected').length
+  log.warn(
+    { calls: lost.length, not_yet_written: late },
+    'calls that a former process left open are settled at what they had reserved',
+  )
+}
+
+async function withoutRecord(core: Core, journal: OpenCallJournal): Promise<readonly OpenCall[]> {
   const lost: OpenCall[] = []
   for (let i = 0; i < journal.left.length; i += ASKED_AT_ONCE) {
     const asked = journal.left.slice(i, i + ASKED_AT_ONCE)
@@ -57,22 +142,7 @@ async function settleLeft(core: Core, journal: OpenCallJournal, log: RootLogger)
       else lost.push(call)
     }
   }
-  if (lost.length === 0) return
-  const charges = lost.map((call) => chargeLost(core, call, log))
-  // Shared counters first: told again by a start that comes after one that was killed here, they count it once.
-  if (core.durable.told !== undefined) await core.durable.told()
-  // Else in one turn of the event loop: records and counters are one transaction.
-  const written = await Promise.allSettled(
-    lost.map(async (call, index) => {
-      const charged = charges[index] ?? null
-      if (charged !== null) await core.ledger.append(lostRecord(core, call, charged))
-    }),
-  )
-  const late = written.filter(({ status }) => status === 'rejected').length
-  log.warn(
-    { calls: lost.length, not_yet_written: late },
-    'calls that the former process left open are settled at what they had reserved',
-  )
+  return lost
 }
 
 async function hasRecord({ store }: Core, requestId: string): Promise<boolean> {
@@ -95,10 +165,13 @@ function chargeLost(
 }
 
 /** `estimated`: nobody knows what the provider did with it. */
-function lostRecord(core: Core, call: OpenCall, charges: readonly DurableCharge[]): UsageRecord {
+function lostRecord(
+  core: Core,
+  { call, errorClass }: Pick<Left, 'errorClass'> & { readonly call: OpenCall },
+  charges: readonly DurableCharge[],
+): UsageRecord {
   const { requestId, startedAtMs, keyId, provider, target } = call
   const key = core.keyRing.list().find(({ id }) => id === keyId)
-  const errorClass = 'gateway_restarted'
   const { team = null, rolegroup = null, role = null, user = null } = key?.subject ?? {}
   return {
     id: sortableId('rec_', startedAtMs),

@@ -1,11 +1,11 @@
 import { rmSync, writeFileSync } from 'node:fs'
-import type { Server } from 'node:http'
 import path from 'node:path'
 import { type Core, composeCore, controlOf, needsSandbox, withProviders } from './compose-core.ts'
 import { composeBandit } from './compose-bandit.ts'
 import { type ComposedAnswers, composeAnswers } from './compose-answers.ts'
 import { composeFeedback } from './compose-feedback.ts'
 import { composeOpenCalls } from './compose-open-calls.ts'
+import { type Front, inFlightOf, openProxy, workersReadiness } from './compose-proxy.ts'
 import type { LoadedConfig, LoadOptions } from './config/load-config.ts'
 import { loadConfig } from './config/load-config.ts'
 import { watchConfig } from './config/watch-config.ts'
@@ -14,7 +14,6 @@ import { startAdminServer } from './control-plane/admin-server.ts'
 import type { Control } from './control-plane/control.ts'
 import { inOrder } from './control-plane/in-turn.ts'
 import { IdempotentCalls } from './data-plane/idempotency/idempotent-calls.ts'
-import { createListener } from './data-plane/http/listener.ts'
 import type { DataPlane } from './data-plane/pipeline/data-plane.ts'
 import { Rewards } from './data-plane/routing/reward.ts'
 import { Rotations } from './data-plane/routing/rotations.ts'
@@ -26,7 +25,6 @@ import { HealthProbes } from './data-plane/upstream/health-probes.ts'
 import { discoverModels, probeProvider } from './data-plane/upstream/probe-provider.ts'
 import { UpstreamPools } from './data-plane/upstream/pools.ts'
 import { Watchdog } from './data-plane/upstream/watchdog.ts'
-import { drainable } from './drain-server.ts'
 import { StoreError } from './errors/store-error.ts'
 import { followStore } from './follow-store.ts'
 import {
@@ -84,6 +82,7 @@ export async function composeServer(options: ServeOptions): Promise<RunningServe
   const tokenCounter = createTokenCounter({ memoBytes: MEMO_BYTES })
   const sandbox = await sandboxFor(withProviders(loaded, options.load.env), tokenCounter)
   const logs: { root: RootLogger | null } = { root: null }
+  const front: Front = { workers: null }
   const core = await composeCore({
     load: options.load,
     loaded,
@@ -94,6 +93,8 @@ export async function composeServer(options: ServeOptions): Promise<RunningServe
       if (logs.root === null) tellBeforeLog(problem, options)
       else logs.root.warn({}, problem)
     },
+    onSwap: async () => await front.workers?.usePlan(),
+    onKeyChange: (change) => front.workers?.pool.change(change),
   })
   const log = openLog(core, options)
   logs.root = log
@@ -102,17 +103,22 @@ export async function composeServer(options: ServeOptions): Promise<RunningServe
   const { openCalls, close: closeOpenCalls } = await composeOpenCalls(core, log)
   const learning = await composeBandit(core.store, () => core.plan().routing.forgetting)
   const answers = await composeAnswers(core.loaded().config, core.store.answers)
+  const { config } = core.loaded()
   const parts = composeDataPlane(core, {
     log,
     tokenCounter,
     openCalls,
     answers,
     bandit: learning.bandit,
+    front,
   })
-  const proxy = createListener(parts.dataPlane)
-  const drain = drainable(proxy)
-  const { config } = core.loaded()
-  const proxyUrl = await listen(proxy, config.server.host, config.server.port)
+  const { proxyUrl, drain } = await openProxy(core, front, {
+    ...parts,
+    load: options.load,
+    logFormat: logFormat(core, options),
+    answers: answers.store,
+    sandboxUrl: sandbox?.url ?? null,
+  })
   const control = composeControl(core, parts)
   const onError = (err: unknown): void => log.error({ err }, 'the admin API failed')
   const admin = await startAdminServer(control, { ...config.admin, onError })
@@ -155,6 +161,7 @@ type DataPlaneParts = {
   readonly metrics: PrometheusExporter
   readonly log: RootLogger
   readonly answers: ComposedAnswers
+  readonly front: Front
 }
 
 async function sandboxFor(
@@ -165,15 +172,19 @@ async function sandboxFor(
   return await startSandbox({ tokenCounter, tokenMs: SANDBOX_TOKEN_MS })
 }
 
-function openLog(core: Core, { jsonLogs, writeLog }: ServeOptions): RootLogger {
-  const { level, format } = core.loaded().config.log
-  const chosen = format ?? (process.stdout.isTTY ? 'pretty' : 'json')
+function openLog(core: Core, options: ServeOptions): RootLogger {
+  const { writeLog } = options
   return createLogger({
-    level,
-    format: jsonLogs ? 'json' : chosen,
+    level: core.loaded().config.log.level,
+    format: logFormat(core, options),
     secrets: core.secrets,
     ...(writeLog === null ? {} : { write: writeLog }),
   })
+}
+
+function logFormat(core: Core, { jsonLogs }: ServeOptions): 'json' | 'pretty' {
+  if (jsonLogs) return 'json'
+  return core.loaded().config.log.format ?? (process.stdout.isTTY ? 'pretty' : 'json')
 }
 
 function composeDataPlane(
@@ -184,21 +195,23 @@ function composeDataPlane(
     readonly openCalls: DataPlane['openCalls']
     readonly bandit: ThompsonBandit
     readonly answers: ComposedAnswers
+    readonly front: Front
   },
 ): DataPlaneParts {
-  const { log } = given
+  const { log, front } = given
   const ledger = core.loaded().config.ledger.enabled ? core.ledger : null
   const stats = createStats({ clock: SYSTEM_CLOCK })
   const metrics = createPrometheusExporter({
     version: VERSION,
     ledger,
     gauges: {
-      requestsInFlight: () => dataPlane.load.inFlight,
+      requestsInFlight: () => dataPlane.load.inFlight + inFlightOf(front),
       openReservations: () => core.gate.openReservations(),
       keys: () => core.keyRing.list().length,
       targets: () => core.targets.book.list(SYSTEM_CLOCK.monotonicMs()),
       ...backendGauge(core),
     },
+    workers: () => front.workers?.pool ?? null,
   })
   const recorder = createRecorder({
     ledger,
@@ -237,9 +250,10 @@ function composeDataPlane(
       ...databaseReadiness(core),
       providers: someProviderUsable(core) ? null : 'no provider has a usable credential',
       ...backendReadiness(core),
+      ...workersReadiness(front),
     }),
   }
-  return { dataPlane, stats, metrics, log, answers: given.answers }
+  return { dataPlane, stats, metrics, log, answers: given.answers, front }
 }
 
 /** While the database is away, this machine's disk takes the records. */
@@ -283,13 +297,18 @@ function someProviderUsable(core: Core): boolean {
   return [...core.plan().providers.values()].some((one) => one.credentialMissing === null)
 }
 
-function composeControl(core: Core, { dataPlane, stats, metrics, log }: DataPlaneParts): Control {
+function composeControl(core: Core, parts: DataPlaneParts): Control {
+  const { dataPlane, stats, metrics, log, front } = parts
   return {
     ...controlOf(core),
     serving: true,
     reload: () => reload(core, metrics, log),
     stats: () => stats.view(),
-    metrics: async () => ({ contentType: metrics.contentType, text: await metrics.render() }),
+    async metrics() {
+      await front.workers?.pool.refresh()
+      return { contentType: metrics.contentType, text: await metrics.render() }
+    },
+    applied: async () => await front.workers?.pool.applied(),
     readiness: dataPlane.readiness,
     testProvider: (name) => probeProvider(core.plan(), name, dataPlane),
     discoverModels: (name) => discoverModels(core.plan(), name, dataPlane),
@@ -384,17 +403,6 @@ async function pruneRecords(core: Core): Promise<void> {
   const { retention } = core.loaded().config.ledger
   if (retention === null) return
   await core.store.records.prune(Date.now() - parseDurationMs(retention))
-}
-
-function listen(server: Server, host: string, port: number): Promise<string> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(port, host, () => {
-      const address = server.address()
-      const bound = address === null || typeof address === 'string' ? port : address.port
-      resolve(`http://${host.includes(':') ? `[${host}]` : host}:${bound}`)
-    })
-  })
 }
 
 /** Where the CLI finds this server. */

@@ -11,7 +11,7 @@ import type { GatewayPlan } from './plan/gateway-plan.ts'
 const NOTE_KIND = 'target_quota'
 
 type Given = {
-  readonly events: EventBus
+  readonly events: Pick<EventBus, 'emit'>
   readonly store: { readonly notes: NoteStore }
   readonly options: { readonly onStoreProblem: (problem: string) => void }
 }
@@ -64,7 +64,7 @@ const STATE_EVENTS = {
   down: 'target.down',
 } as const
 
-function tell(events: EventBus, change: TargetChange): void {
+function tell(events: Pick<EventBus, 'emit'>, change: TargetChange): void {
   const { target } = change
   switch (change.kind) {
     case 'circuit':

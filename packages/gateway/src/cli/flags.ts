@@ -7,6 +7,8 @@ import type { Io } from './cli-deps.ts'
 import { wrongUsage } from './cli-error.ts'
 
 const HIGHEST_PORT = 65_535
+/** As the configuration has it. */
+const MOST_WORKERS = 64
 
 /** The flags that say which gateway is meant. */
 export function withPlace(command: Command): Command {
@@ -33,6 +35,13 @@ export function port(text: string): number {
 export function count(text: string): number {
   if (/^[1-9]\d{0,8}$/.test(text)) return Number(text)
   throw new InvalidArgumentError('Write a whole number above 0.')
+}
+
+export function workers(text: string): number | 'auto' {
+  if (text === 'auto') return text
+  const number = /^\d{1,2}$/.test(text) ? Number(text) : 0
+  if (number >= 1 && number <= MOST_WORKERS) return number
+  throw new InvalidArgumentError(`Write a number from 1 to ${MOST_WORKERS}, or auto.`)
 }
 
 /** `a,b` and repeated flags, together. */

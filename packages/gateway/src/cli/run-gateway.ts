@@ -47,6 +47,7 @@ function ownOverrides(logLevel: string | undefined): Readonly<Record<string, unk
   return {
     'server.host': '127.0.0.1',
     'server.port': 0,
+    'server.workers': 1,
     'admin.host': '127.0.0.1',
     'admin.port': 0,
     'log.level': logLevel ?? 'silent',

@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander'
 import { LOG_LEVELS } from '../contracts/logger.ts'
 import type { CliDeps, StartedServer } from './cli-deps.ts'
-import { examples, given, port, withPlace } from './flags.ts'
+import { examples, given, port, withPlace, workers } from './flags.ts'
 import { loadOptions, type PlaceFlags } from './load-options.ts'
 import { nextSignal } from './signals.ts'
 
@@ -9,6 +9,7 @@ type ServeFlags = PlaceFlags & {
   readonly host?: string
   readonly port?: number
   readonly adminPort?: number
+  readonly workers?: number | 'auto'
   readonly jsonLogs?: boolean
   readonly logLevel?: string
   readonly firstRun?: boolean
@@ -20,6 +21,7 @@ export function serveCommand(deps: CliDeps): Command {
     .option('--host <host>', 'address of the proxy (default: 127.0.0.1)')
     .option('--port <n>', 'port of the proxy (default: 8080; 0: any free one)', port)
     .option('--admin-port <n>', 'port of the admin API (default: 8081)', port)
+    .option('--workers <n>', 'processes that answer requests; auto: one per core', workers)
     .option('--json-logs', 'write JSON lines only')
     .addOption(new Option('--log-level <level>', 'what is logged').choices(LOG_LEVELS))
     .option('--first-run', 'create a key when there is none, and show how to use the gateway')
@@ -27,6 +29,7 @@ export function serveCommand(deps: CliDeps): Command {
   return examples(withPlace(command), [
     'serve',
     'serve --port 9000 --admin-port 9001',
+    'serve --workers 4',
     'serve --config /etc/tollgate.yaml --json-logs',
   ])
 }
@@ -51,6 +54,7 @@ function overridesOf(flags: ServeFlags): Readonly<Record<string, unknown>> {
     'server.host': flags.host,
     'server.port': flags.port,
     'admin.port': flags.adminPort,
+    'server.workers': flags.workers,
     'log.level': flags.logLevel,
   })
 }

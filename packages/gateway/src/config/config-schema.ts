@@ -137,6 +137,9 @@ function allowedCredential(secret: z.ZodType<Secret>): z.ZodType<AllowedCredenti
   ])
 }
 
+/** More processes than any machine has cores for. */
+const MOST_WORKERS = 64
+
 const port = z.int().min(0).max(65_535)
 
 const serverSchema: z.ZodType<ServerConfig> = section({
@@ -150,7 +153,10 @@ const serverSchema: z.ZodType<ServerConfig> = section({
   body_idle_timeout: durationText.default('30s'),
   shutdown_grace: durationText.default('30s'),
   trusted_proxies: z.array(cidrText).default([]),
-  workers: unavailable(z.union([z.int().min(0), z.literal('auto')])),
+  workers: z
+    .union([z.int().min(1).max(MOST_WORKERS), z.literal('auto')])
+    .default(1)
+    .describe('Processes that answer requests; auto: one per core.'),
   tls: unavailable(z.union([z.boolean(), looseObject])),
 })
 

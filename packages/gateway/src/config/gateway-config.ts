@@ -90,6 +90,8 @@ export type ServerConfig = {
   readonly body_idle_timeout: string
   readonly shutdown_grace: string
   readonly trusted_proxies: readonly string[]
+  /** Processes that answer requests; `auto`: as many as there are cores. */
+  readonly workers: number | 'auto'
 }
 
 export type AdminConfig = {

@@ -37,6 +37,15 @@ export type LoadedConfig = {
 export function loadConfig(options: LoadOptions): LoadedConfig {
   const file = findConfigFile(options)
   const text = file === null ? null : readText(file)
+  return parseLoaded(options, file, text)
+}
+
+/** The same for a text that somebody has read. Throws `ConfigError` with every problem at once. */
+export function parseLoaded(
+  options: LoadOptions,
+  file: string | null,
+  text: string | null,
+): LoadedConfig {
   return parseConfig(text ?? '', { ...options, file, text })
 }
 

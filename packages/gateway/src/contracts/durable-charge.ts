@@ -33,6 +33,11 @@ export type DurableCharges = {
   charge(held: readonly HeldCharge[]): readonly DurableCharge[]
   /** Where counters are shared: resolves when what was charged has been told, or cannot be for now. */
   told?(): Promise<void>
+  /**
+   * Closes a reservation whose process died. What it holds of durable counters is given back: the journal of open calls
+   * says what of it is charged. The rest counts as used. Absent: a charge ends the reservation by its name, once.
+   */
+  abandon?(reservation: Reservation): void
 }
 
 export type DurableGate = ProcessGate & { readonly durable: DurableCharges }

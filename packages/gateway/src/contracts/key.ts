@@ -42,3 +42,9 @@ export type PolicyRecord = {
   readonly createdAtMs: number
   readonly updatedAtMs: number
 }
+
+/** For other processes that hold the same keys. */
+export type KeyChange =
+  | { readonly kind: 'put-key'; readonly key: KeyRecord }
+  | { readonly kind: 'remove-key'; readonly id: string }
+  | { readonly kind: 'all-keys'; readonly keys: readonly KeyRecord[] }

@@ -176,6 +176,12 @@ export type CounterView = {
 
 type Eventually<Value> = Value | Promise<Value>
 
+/** What a request needs of a gate; the rest is for the store and the operator. */
+export type RequestGate = Pick<
+  Gate,
+  'reserve' | 'fits' | 'extend' | 'settle' | 'release' | 'statesOf' | 'openReservations'
+>
+
 /**
  * The gate: all limits of a request, taken in one atomic step or not at all.
  *

@@ -8,7 +8,8 @@ export type Sink = (record: UsageRecord) => void
  * Rejects with `ledger_unavailable` when the ledger cannot be written.
  */
 export type Recorder = {
-  record(record: UsageRecord): Promise<void>
+  /** `text`: the record as JSON, where somebody has it already. */
+  record(record: UsageRecord, text?: string): Promise<void>
   /** False: spending must be refused. */
   healthy(): boolean
 }

@@ -142,7 +142,8 @@ export type NoteStore = {
  * `kill -9` loses nothing), and rejects when it cannot be written.
  */
 export type LedgerWriter = {
-  append(record: UsageRecord): Promise<void>
+  /** `text`: the record as JSON, where somebody has it already. */
+  append(record: UsageRecord, text?: string): Promise<void>
   /** Counters to commit together with the records; asked once per transaction. */
   countersFrom(source: () => readonly CounterState[]): void
   /** Records accepted but not yet committed, oldest first, so that queries can see the tail. */

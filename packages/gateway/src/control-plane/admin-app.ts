@@ -83,6 +83,7 @@ export function createAdminApp(control: Control, options: AdminAppOptions = {}):
       options.allowedHosts === undefined ? [] : options.allowedHosts,
     )
     await next()
+    if (req.method !== 'GET' && req.method !== 'HEAD') await control.applied?.()
     // Again, for responses that no helper of the framework made.
     for (const [name, value] of EVERYWHERE) context.res.headers.set(name, value)
   })

@@ -37,6 +37,8 @@ export type Control = {
   readonly recompile: () => Promise<void>
   /** Reads the configuration file again. Throws `ConfigError` or `PlanError`; the old plan then stays. */
   readonly reload: () => Promise<void>
+  /** Resolves when every process that answers requests uses what was changed so far. Absent: this one does. */
+  readonly applied?: () => Promise<void>
   /** The body of `GET /admin/v1/stats`. */
   readonly stats: () => Readonly<Record<string, unknown>>
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>

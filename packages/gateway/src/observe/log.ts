@@ -21,6 +21,8 @@ export type RootLogger = Logger & {
    * goes through the one by value. Ask `enabled` first.
    */
   writeInfo(members: string): void
+  /** A whole line of another process's logger: redacted, in this logger's own format, and with its line break. */
+  readonly writeLine: (line: string) => void
   /** Writes out what is buffered; at the end of the process. */
   flush(): void
 }
@@ -89,6 +91,7 @@ export function createLogger(options: LogOptions): RootLogger {
         // As above.
       }
     },
+    writeLine: output.write,
     level: () => current,
     setLevel(level) {
       current = level

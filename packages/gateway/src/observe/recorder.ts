@@ -22,9 +22,9 @@ export function createRecorder({ ledger, sinks, onSinkError }: RecorderOptions):
     }
   }
   return {
-    record(record) {
+    record(record, text) {
       tell(record)
-      return ledger === null ? WRITTEN : ledger.append(record)
+      return ledger === null ? WRITTEN : ledger.append(record, text)
     },
     healthy: () => ledger === null || ledger.healthy(),
   }

@@ -1,4 +1,4 @@
-import type { KeyRecord } from '../contracts/key.ts'
+import type { KeyChange, KeyRecord } from '../contracts/key.ts'
 import { hashKeySecret } from '../lib/virtual-key.ts'
 import { compileKey } from './compile-key.ts'
 import type { GatewayPlan, KeyPlan } from './gateway-plan.ts'
@@ -10,6 +10,8 @@ export type KeyRingOptions = {
   readonly plan: GatewayPlan
   /** A key whose policy cannot be compiled is refused like an unknown one; the operator is told here. */
   readonly onProblem?: (record: KeyRecord, problem: PlanError) => void
+  /** For other processes that hold the same keys. */
+  readonly onChange?: (change: KeyChange) => void
 }
 
 /** The key that a connection presented last, and its hashes. Lives and dies with the connection. */
@@ -25,6 +27,7 @@ type Entry = {
 export class KeyRing {
   readonly #hashKeys: readonly string[]
   readonly #onProblem: (record: KeyRecord, problem: PlanError) => void
+  readonly #onChange: ((change: KeyChange) => void) | null
   readonly #byId = new Map<string, Entry>()
   readonly #byHash = new Map<string, Entry>()
   readonly #touched = new Map<string, number>()
@@ -34,6 +37,7 @@ export class KeyRing {
     this.#hashKeys = options.hashKeys
     this.#plan = options.plan
     this.#onProblem = options.onProblem ?? (() => undefined)
+    this.#onChange = options.onChange ?? null
   }
 
   /** Keys are compiled again, each when it is next used. */
@@ -75,26 +79,37 @@ export class KeyRing {
 
   /** Adds a key, or replaces the one with its id. */
   put(record: KeyRecord): void {
-    this.remove(record.id)
+    this.#put(record)
+    this.#onChange?.({ kind: 'put-key', key: record })
+  }
+
+  remove(id: string): void {
+    this.#remove(id)
+    this.#onChange?.({ kind: 'remove-key', id })
+  }
+
+  replaceAll(records: readonly KeyRecord[]): void {
+    this.#byId.clear()
+    this.#byHash.clear()
+    for (const record of records) this.#put(record)
+    this.#onChange?.({ kind: 'all-keys', keys: records })
+  }
+
+  #put(record: KeyRecord): void {
+    this.#remove(record.id)
     const entry: Entry = { record, compiled: null }
     this.#byId.set(record.id, entry)
     this.#byHash.set(record.hash, entry)
     if (record.previousHash !== null) this.#byHash.set(record.previousHash, entry)
   }
 
-  remove(id: string): void {
+  #remove(id: string): void {
     const entry = this.#byId.get(id)
     if (entry === undefined) return
     this.#byId.delete(id)
     for (const hash of [entry.record.hash, entry.record.previousHash]) {
       if (hash !== null && this.#byHash.get(hash) === entry) this.#byHash.delete(hash)
     }
-  }
-
-  replaceAll(records: readonly KeyRecord[]): void {
-    this.#byId.clear()
-    this.#byHash.clear()
-    for (const record of records) this.put(record)
   }
 
   /** When keys were last used (ms since 1970) since this was last asked, for the store. */

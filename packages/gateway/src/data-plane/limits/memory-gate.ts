@@ -206,6 +206,18 @@ class MemoryGate implements DurableGate {
     held: (reservation) => heldOf(asOpenReservation(reservation).holds),
     settled: (reservation) => settledOf(asOpenReservation(reservation).holds),
     charge: (held) => held.map((one) => this.#chargeHeld(one)),
+    abandon: (reservation) => this.#abandon(asOpenReservation(reservation)),
+  }
+
+  #abandon(open: OpenReservation): void {
+    if (!open.close()) return
+    this.#open -= 1
+    const nowMs = this.#clock.nowMs()
+    for (const hold of open.holds) {
+      hold.counter.meter.close(hold, isDurable(hold.counter) ? 0 : hold.amount, nowMs)
+      if (hold.leased) hold.counter.leases -= 1
+    }
+    this.#noteChanged(open.holds)
   }
 
   #chargeHeld(held: HeldCharge): DurableCharge {

@@ -1,5 +1,5 @@
 import type { DurableCharges } from '../../contracts/durable-charge.ts'
-import type { Gate } from '../../contracts/limit.ts'
+import type { RequestGate } from '../../contracts/limit.ts'
 import type { OpenCalls } from '../../contracts/open-calls.ts'
 import type { Protocol } from '../../contracts/protocol.ts'
 import type { Recorder } from '../../contracts/recorder.ts'
@@ -25,10 +25,13 @@ export type DataPlane = {
   readonly plan: () => GatewayPlan
   /** Null for an unknown, disabled, expired or revoked key alike. */
   readonly findKey: (secret: string, nowMs: number, seen?: SeenKey) => KeyPlan | null
-  readonly gate: Gate
+  readonly gate: RequestGate
   readonly recorder: Recorder
   /** Null: nothing that is reserved outlives this process. */
-  readonly openCalls: { readonly calls: OpenCalls; readonly durable: DurableCharges } | null
+  readonly openCalls: {
+    readonly calls: OpenCalls
+    readonly durable: Pick<DurableCharges, 'held' | 'settled'>
+  } | null
   /** Asked only where the plan has idempotency. */
   readonly idempotent: Pick<IdempotentCalls, 'serve'>
   readonly tokenCounter: TokenCounter

@@ -1,4 +1,4 @@
-import type { Gate, Reservation } from '../../contracts/limit.ts'
+import type { RequestGate, Reservation } from '../../contracts/limit.ts'
 import type { LengthStop, SseFrame, StreamTap } from '../../contracts/protocol.ts'
 
 /** How far ahead of the stream a gate that answers later is asked. Tokens. */
@@ -9,7 +9,7 @@ const BYTES_PER_TOKEN = 4
 const FIRST_MEASURE = 8
 
 export type OutputLeaseOptions = {
-  readonly gate: Gate
+  readonly gate: RequestGate
   /** Those that hold less than was granted. */
   readonly reservations: readonly Reservation[]
   /** Null: the client's stream is written here, and its writer can end it. */
@@ -26,7 +26,7 @@ export type OutputLeaseOptions = {
  */
 export class OutputLease {
   readonly lengthStop: LengthStop | null
-  private readonly gate: Gate
+  private readonly gate: RequestGate
   private readonly onExtended: () => void
   private readonly reservations: readonly Reservation[]
   private held: number

@@ -4,6 +4,7 @@ import type { TargetSignals } from '../../contracts/routing.ts'
 import type { LedgerBacklog, LedgerWriter } from '../../contracts/store.ts'
 import { type Clock, SYSTEM_CLOCK } from '../../lib/clock.ts'
 import { counterFamily, type Family, gaugeFamily } from './families.ts'
+import { type WorkerFigures, workerFamilies } from './worker-metrics.ts'
 import { createRequestMetrics } from './request-metrics.ts'
 import { targetGauges } from './target-gauges.ts'
 
@@ -22,6 +23,8 @@ export type PrometheusOptions = {
     /** Absent: limits are counted in this process only. */
     readonly gateBackendUp?: () => number
   }
+  /** Absent, or null: this process answers requests itself. */
+  readonly workers?: () => WorkerFigures | null
   /** Distinct models with series of their own. Default 100; later ones count as `other`. */
   readonly mostModels?: number
   readonly clock?: Clock
@@ -51,6 +54,7 @@ export function createPrometheusExporter(options: PrometheusOptions): Prometheus
   reloads.cell({ result: 'applied' })
   reloads.cell({ result: 'rejected' })
   const families = [...requests.families, reloads, dropped, ...gauges(options), buildInfo(options)]
+  if (options.workers !== undefined) families.push(workerFamilies(options.workers))
   const registry = new Registry()
   if (options.processMetrics ?? true) collectDefaultMetrics({ register: registry })
   return {

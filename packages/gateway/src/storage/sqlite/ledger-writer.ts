@@ -89,14 +89,15 @@ export function createLedgerWriter(writer: Pick<WorkerClient, 'call'>): LedgerWr
   }
 
   return {
-    append(record: UsageRecord): Promise<void> {
+    append(record: UsageRecord, text = JSON.stringify(record)): Promise<void> {
       if (closed) return Promise.reject(unavailable('The ledger is closed.'))
       // What was spent is always taken: there is no more of it than there are calls under way.
       if (waiting.lines.length >= MOST_WAITING && (health.isHealthy() || !wasSent(record))) {
         health.overflowed()
         return Promise.reject(unavailable('Too many records wait to be written.'))
       }
-      put(waiting, record)
+      waiting.records.push(record)
+      waiting.lines.push(text)
       schedule()
       return waiting.outcome.promise
     },
@@ -115,11 +116,6 @@ export function createLedgerWriter(writer: Pick<WorkerClient, 'call'>): LedgerWr
       await flush()
     },
   }
-}
-
-function put(batch: Batch, record: UsageRecord): void {
-  batch.records.push(record)
-  batch.lines.push(JSON.stringify(record))
 }
 
 /** Nothing is kept then. */

@@ -1,0 +1,367 @@
+import { Agent } from 'node:http'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { askOf, type CallAnswer, call, inParallel, seeded } from './harness/call.ts'
+import { closeAll } from './harness/cleanup.ts'
+import { tempFolder } from './harness/folders.ts'
+import { type Gateway, startGateway, tollgate, writeConfig } from './harness/gateway.ts'
+import { nothingOpen } from './harness/nothing-open.ts'
+import { type SandboxProcess, startSandboxProcess } from './harness/sandbox.ts'
+import { waitFor } from './harness/wait-for.ts'
+import { childrenOf, isRunning } from './harness/workers.ts'
+
+const SEED = Number(process.env['E2E_SEED'] ?? 20_261_121)
+
+let sandbox: SandboxProcess
+
+beforeAll(async () => {
+  sandbox = await startSandboxProcess()
+})
+afterAll(closeAll)
+
+function configOf(workers: number, more: object = {}, limits: readonly object[] = []): object {
+  return {
+    log: { level: 'warn' },
+    server: { workers },
+    providers: { local: sandbox.provider },
+    policy: { default_provider: 'local', limits },
+    ...more,
+  }
+}
+
+function ask(gateway: Gateway, key: string, model = 'words-5', agent?: Agent): Promise<CallAnswer> {
+  const { path, body } = askOf({ model, maxTokens: 50 })
+  return call(`${gateway.proxyUrl}${path}`, {
+    key,
+    body,
+    ...(agent === undefined ? {} : { agent }),
+  })
+}
+
+/** Connections that are kept, and go to all workers by turns. */
+function keptAgents(count: number): readonly Agent[] {
+  return Array.from({ length: count }, () => new Agent({ keepAlive: true, maxSockets: 1 }))
+}
+
+async function keyWith(gateway: Gateway, limit: object): Promise<string> {
+  const { key } = await gateway.admin.createKey({ policy: { limits: [limit] } })
+  return key
+}
+
+describe.each([2, 4])('%i workers', (workers) => {
+  let gateway: Gateway
+
+  beforeAll(async () => {
+    gateway = await startGateway({ config: configOf(workers) })
+  })
+
+  it.each([
+    { id: 'life', unit: 'requests', algorithm: 'lifetime', amount: 137 },
+    { id: 'slide', unit: 'requests', algorithm: 'sliding', amount: 101, window: '1h' },
+    { id: 'fix', unit: 'requests', algorithm: 'fixed', amount: 89, window: '1m' },
+  ])('500 calls at once on a $algorithm limit: exactly the amount passes', async (fields) => {
+    const limit = { ...fields, id: `${fields.id}-${workers}`, scope: 'key' }
+    const key = await keyWith(gateway, limit)
+    const answers = await inParallel(
+      Array.from({ length: 500 }, () => () => ask(gateway, key)),
+      500,
+    )
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(fields.amount)
+    const refused = answers.filter(({ status }) => status === 429)
+    expect(refused).toHaveLength(500 - fields.amount)
+    for (const { text } of refused) {
+      expect(JSON.parse(text)).toMatchObject({
+        error: { limit: { id: limit.id, used: fields.amount, amount: fields.amount } },
+      })
+    }
+    expect(await gateway.admin.limit(limit.id)).toMatchObject({ used: fields.amount, reserved: 0 })
+  })
+
+  it('200 calls at once on a cap of 7: exactly 7 run, and the room comes back', async () => {
+    const id = `par-${workers}`
+    const key = await keyWith(gateway, {
+      id,
+      scope: 'key',
+      unit: 'concurrent',
+      algorithm: 'concurrent',
+      amount: 7,
+    })
+    const answers = await inParallel(
+      Array.from({ length: 200 }, () => () => ask(gateway, key, 'words-40+delay-200')),
+      200,
+    )
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(7)
+    expect((await ask(gateway, key)).status).toBe(200)
+  })
+
+  it('every worker has answered, and the metrics are of all of them', async () => {
+    const { total } = await gateway.admin.get<{ total: number }>('/usage?limit=1')
+    const metrics = await gateway.admin.metrics()
+    expect(metrics.sum('tollgate_requests_total')).toBe(total)
+    expect(metrics.sum('tollgate_workers')).toBe(workers)
+    for (let worker = 1; worker <= workers; worker++) {
+      const labels = { worker: String(worker) }
+      expect(metrics.sum('tollgate_worker_requests_total', labels)).toBeGreaterThan(50)
+    }
+    const stats = await gateway.admin.get<{ windows: { '24h': { requests: number } } }>('/stats')
+    expect(stats.windows['24h'].requests).toBe(total)
+    await nothingOpen(gateway.admin)
+  })
+})
+
+describe('changes', () => {
+  it('a key that is revoked is refused by every worker on the very next request', async () => {
+    const gateway = await startGateway({ config: configOf(4) })
+    const agents = keptAgents(8)
+    for (let round = 0; round < 5; round++) {
+      const { id, key } = await gateway.admin.createKey()
+      for (const agent of agents) {
+        expect((await ask(gateway, key, 'words-1', agent)).status).toBe(200)
+      }
+      await gateway.admin.send('DELETE', `/keys/${id}`)
+      const after = await Promise.all(agents.map((agent) => ask(gateway, key, 'words-1', agent)))
+      expect(after.map(({ status }) => status)).toEqual(agents.map(() => 401))
+    }
+    for (const agent of agents) agent.destroy()
+  })
+
+  it('a policy, a file and a signal hold in every worker', async () => {
+    const gateway = await startGateway({ config: configOf(3) })
+    const agents = keptAgents(6)
+    const { key } = await gateway.admin.createKey({ policies: [] })
+    const all = (): Promise<readonly number[]> =>
+      Promise.all(agents.map(async (agent) => (await ask(gateway, key, 'words-1', agent)).status))
+    await gateway.admin.send('PUT', '/policies/none', { models: { allow: ['nothing'] } })
+    const { items } = await gateway.admin.get<{ items: { id: string }[] }>('/keys')
+    await gateway.admin.send('PATCH', `/keys/${items[0]?.id}`, { policies: ['none'] })
+    expect(new Set(await all())).toEqual(new Set([403]))
+    await gateway.admin.send('PUT', '/policies/none', { models: { allow: ['words-*'] } })
+    expect(new Set(await all())).toEqual(new Set([200]))
+
+    gateway.configure(
+      configOf(3, { policy: { default_provider: 'local', models: { deny: ['words-1'] } } }),
+    )
+    gateway.child.kill('SIGHUP')
+    await waitFor('the reload', async () => {
+      const metrics = await gateway.admin.metrics()
+      return metrics.sum('tollgate_config_reloads_total', { result: 'applied' }) >= 1
+    })
+    expect(new Set(await all())).toEqual(new Set([403]))
+
+    gateway.configure('server: { workers: 3 }\nnonsense: 1\n')
+    gateway.child.kill('SIGHUP')
+    await waitFor('the refusal', async () => {
+      const metrics = await gateway.admin.metrics()
+      return metrics.sum('tollgate_config_reloads_total', { result: 'rejected' }) >= 1
+    })
+    expect(new Set(await all())).toEqual(new Set([403]))
+    for (const agent of agents) agent.destroy()
+  })
+})
+
+const DURABLE = [
+  { id: 'life', scope: 'key', unit: 'tokens', algorithm: 'lifetime', amount: 1e12 },
+  { id: 'day', scope: 'key', unit: 'requests', algorithm: 'fixed', amount: 1e9, window: '7d' },
+]
+const MODELS = ['words-30', 'words-5', 'words-60+delay-1', 'cached', 'words-200+delay-2']
+
+type Load = {
+  readonly whole: readonly CallAnswer[]
+  readonly stop: () => Promise<void>
+}
+
+/** Clients that call again as soon as they have an answer or lost it, until stopped. */
+function startLoad(gateway: Gateway, key: string, random: () => number): Load {
+  const agent = new Agent({ keepAlive: true })
+  const whole: CallAnswer[] = []
+  const load = { stopped: false }
+  const client = async (): Promise<void> => {
+    while (!load.stopped) {
+      const model = MODELS[Math.floor(random() * MODELS.length)] ?? 'words-5'
+      const protocol = random() < 0.5 ? 'openai' : 'anthropic'
+      const { path, body } = askOf({ protocol, model, stream: random() < 0.5 })
+      const answer = await call(`${gateway.proxyUrl}${path}`, { key, body, agent })
+      if (answer.whole && answer.status === 200) whole.push(answer)
+      if (answer.status === 0) await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  }
+  const clients = Promise.all(Array.from({ length: 16 }, client))
+  return {
+    whole,
+    async stop() {
+      load.stopped = true
+      await clients
+      agent.destroy()
+    },
+  }
+}
+
+/** The counters are what the ledger says, to the token, and every answer that came whole has its record. */
+async function expectProven(gateway: Gateway, whole: readonly CallAnswer[]): Promise<void> {
+  await nothingOpen(gateway.admin)
+  const records = await gateway.admin.records()
+  const kept = new Set(records.map(({ request_id }) => request_id))
+  expect(kept.size).toBe(records.length)
+  expect(whole.filter(({ requestId }) => !kept.has(requestId))).toEqual([])
+  let tokens = 0
+  for (const { usage } of records) {
+    tokens += (usage.input ?? 0) + (usage.output ?? 0) + (usage.cache_read ?? 0)
+    tokens += (usage.cache_write_5m ?? 0) + (usage.cache_write_1h ?? 0)
+  }
+  expect(await gateway.admin.limit('life')).toMatchObject({ used: tokens, reserved: 0 })
+  expect(await gateway.admin.limit('day')).toMatchObject({ used: records.length, reserved: 0 })
+  const metrics = await gateway.admin.metrics()
+  const summary = await gateway.admin.summary()
+  expect(summary.requests).toBe(records.length)
+  return void metrics
+}
+
+describe('ends', () => {
+  it('kill -9 of workers under load: what they held is settled, others go on, new ones come', async () => {
+    const random = seeded(SEED)
+    const gateway = await startGateway({ config: configOf(3, {}, DURABLE) })
+    const { key } = await gateway.admin.createKey()
+    const load = startLoad(gateway, key, random)
+    for (let kill = 0; kill < 4; kill++) {
+      const before = load.whole.length
+      await waitFor('answers', () => load.whole.length > before + 60)
+      const pids = childrenOf(gateway.child.pid)
+      const victim = pids[Math.floor(random() * pids.length)] ?? 0
+      process.kill(victim, 'SIGKILL')
+      await waitFor('another worker', () => {
+        const now = childrenOf(gateway.child.pid)
+        return now.length === 3 && !now.includes(victim)
+      })
+    }
+    await load.stop()
+    await waitFor('all workers', async () => {
+      const ready = await call(`${gateway.adminUrl}/health/ready`, { method: 'GET' })
+      return JSON.parse(ready.text).checks.workers === 'ok'
+    })
+    await expectProven(gateway, load.whole)
+    const records = await gateway.admin.records()
+    const lost = records.filter(({ error_class }) => error_class === 'worker_lost')
+    expect(lost.length).toBeGreaterThan(0)
+    for (const record of lost) {
+      expect(record).toMatchObject({ status: 503, complete: false, estimated: true })
+    }
+    const metrics = await gateway.admin.metrics()
+    expect(metrics.sum('tollgate_workers_lost_total')).toBe(4)
+    expect(metrics.sum('tollgate_requests_total')).toBe(records.length)
+    const verified = await gateway.cli('ledger', 'verify', '--chain')
+    expect(verified).toMatchObject({ code: 0, out: expect.stringContaining(': 0 differences') })
+    expect((await ask(gateway, key)).status).toBe(200)
+  })
+
+  it('kill -9 of the owner: its workers end, and the next start settles what was open', async () => {
+    const random = seeded(SEED + 1)
+    const folder = tempFolder()
+    let gateway = await startGateway({ folder, config: configOf(2, {}, DURABLE) })
+    const { key } = await gateway.admin.createKey()
+    const whole: CallAnswer[] = []
+    let restarted = 0
+    for (let round = 0; round < 3; round++) {
+      const load = startLoad(gateway, key, random)
+      await waitFor('answers', () => load.whole.length > 60)
+      const workers = childrenOf(gateway.child.pid)
+      expect(workers).toHaveLength(2)
+      gateway.child.kill('SIGKILL')
+      await gateway.child.exited
+      await waitFor('the end of its workers', () => !workers.some(isRunning))
+      await load.stop()
+      whole.push(...load.whole)
+      gateway = await startGateway({ folder })
+      await expectProven(gateway, whole)
+      const records = await gateway.admin.records()
+      restarted = records.filter(({ error_class }) => error_class === 'gateway_restarted').length
+    }
+    expect(restarted).toBeGreaterThan(0)
+    const bill = await sandbox.bill()
+    expect(bill.items.length).toBeGreaterThan(0)
+  })
+
+  it('one process settles what the workers of the former start left', async () => {
+    const folder = tempFolder()
+    const gateway = await startGateway({ folder, config: configOf(2, {}, DURABLE) })
+    const { key } = await gateway.admin.createKey()
+    const open = Array.from({ length: 6 }, () => ask(gateway, key, 'words-400+delay-50'))
+    await waitFor('calls at the provider', async () => {
+      const { items } = await gateway.admin.get<{ items: { reserved: number }[] }>('/limits?id=day')
+      return items[0]?.reserved === 6
+    })
+    gateway.child.kill('SIGKILL')
+    await Promise.all(open)
+    writeConfig(folder, configOf(1, {}, DURABLE))
+    const next = await startGateway({ folder })
+    const records = await next.admin.records()
+    expect(records.map(({ error_class }) => error_class)).toEqual(
+      Array.from({ length: 6 }, () => 'gateway_restarted'),
+    )
+    await expectProven(next, [])
+  })
+
+  it('SIGTERM lets a stream end, takes its record, and leaves no process', async () => {
+    const gateway = await startGateway({ config: configOf(2) })
+    const { key } = await gateway.admin.createKey()
+    const workers = childrenOf(gateway.child.pid)
+    const { path, body } = askOf({ model: 'words-40+delay-25', stream: true })
+    const open = [1, 2, 3].map(() => call(`${gateway.proxyUrl}${path}`, { key, body }))
+    await waitFor('streams', async () => {
+      return (await gateway.admin.metrics()).sum('tollgate_requests_in_flight') === 3
+    })
+    gateway.child.kill('SIGTERM')
+    for (const answer of await Promise.all(open)) {
+      expect(answer).toMatchObject({ status: 200, whole: true })
+      expect(answer.text).toContain('[DONE]')
+    }
+    expect((await gateway.child.exited).code).toBe(0)
+    expect(workers.some(isRunning)).toBe(false)
+    const { out } = await gateway.cli('ledger', 'summary', '--json')
+    expect(JSON.parse(out)).toMatchObject({ requests: 3, errors: 0 })
+  })
+
+  it('a signal that the terminal sends to all processes is one stop', async () => {
+    const gateway = await startGateway({ config: configOf(2) })
+    const { key } = await gateway.admin.createKey()
+    const { path, body } = askOf({ model: 'words-30+delay-25', stream: true })
+    const open = call(`${gateway.proxyUrl}${path}`, { key, body })
+    await waitFor('a stream', async () => {
+      return (await gateway.admin.metrics()).sum('tollgate_requests_in_flight') === 1
+    })
+    for (const pid of childrenOf(gateway.child.pid)) process.kill(pid, 'SIGINT')
+    gateway.child.kill('SIGINT')
+    expect(await open).toMatchObject({ status: 200, whole: true })
+    expect((await gateway.child.exited).code).toBe(0)
+  })
+})
+
+describe('how many', () => {
+  it('comes from the command line and from the environment too', async () => {
+    const one = await startGateway({ config: configOf(1), args: ['--workers', '3'] })
+    expect(childrenOf(one.child.pid)).toHaveLength(3)
+    const env = { TOLLGATE_SERVER__WORKERS: '2' }
+    const other = await startGateway({ config: configOf(1), env })
+    expect(childrenOf(other.child.pid)).toHaveLength(2)
+    const alone = await startGateway({ config: configOf(1) })
+    expect(childrenOf(alone.child.pid)).toEqual([])
+    expect((await alone.admin.metrics()).sum('tollgate_workers')).toBe(0)
+  })
+
+  it.each(['0', '65', '-1', 'two'])('--workers %s is refused', async (workers) => {
+    const folder = tempFolder()
+    writeConfig(folder, configOf(1))
+    const { code, err } = await tollgate(['serve', `--workers=${workers}`], { folder })
+    expect(code).toBe(2)
+    expect(err).toContain('from 1 to 64')
+  })
+
+  it('an address that is in use is said as with one process', async () => {
+    const gateway = await startGateway({ config: configOf(2) })
+    const folder = tempFolder()
+    writeConfig(folder, configOf(2))
+    const { port } = new URL(gateway.proxyUrl)
+    const words = ['serve', '--port', port, '--admin-port', '0']
+    const { code, err } = await tollgate(words, { folder })
+    expect(code).toBe(1)
+    expect(err).toContain(`${port} is in use`)
+  })
+})
