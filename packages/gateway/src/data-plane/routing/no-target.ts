@@ -10,8 +10,8 @@ const MAX_NAMED = 20
 
 /**
  * Targets that go on although none may be tried: those of a full limit, whose own reservation then says when there is room;
- * one whose circuit is open, which nothing is lost by trying;
- * or, of an endpoint that only counts, all that the caller may use, because the gateway counts by itself.
+ * one whose circuit is open, which nothing is lost by trying; or, of an endpoint that only counts, all that the caller may
+ * use, because the gateway counts by itself.
  */
 export function serveAnyway(
   ctx: RouteContext,

@@ -14,18 +14,7 @@ export function orderByLatency(
   candidates: readonly Examined[],
   { seed }: SelectQuery,
 ): readonly Placed[] {
-  let slowestMs = 1
-  for (const { signals } of candidates) slowestMs = Math.max(slowestMs, signals?.latencyMs ?? 0)
-  const ranked: Ranked[] = []
-  for (const { target, signals } of candidates) {
-    const inFlight = signals?.inFlight ?? 0
-    const latencyMs = signals?.latencyMs ?? null
-    const perCallMs = latencyMs ?? (inFlight === 0 ? 0 : slowestMs)
-    const view = { target: target.id, rejected: null, latencyMs, inFlight }
-    const tie = drawAt(seed, ranked.length)
-    ranked.push({ target, view, rank: perCallMs * (inFlight + 1), tie })
-  }
-  const sorted = sortByRank(ranked)
+  const sorted = sortByRank(rankAll(candidates, seed))
   const count = sorted.length
   const chosen = betterOfTwo(count, seed)
   const placed: Placed[] = []
@@ -38,6 +27,21 @@ export function orderByLatency(
     placed.push({ target: one.target, view: { ...one.view, propensity } })
   }
   return placed
+}
+
+function rankAll(candidates: readonly Examined[], seed: number): Ranked[] {
+  let slowestMs = 1
+  for (const { signals } of candidates) slowestMs = Math.max(slowestMs, signals?.latencyMs ?? 0)
+  const ranked: Ranked[] = []
+  for (const { target, signals } of candidates) {
+    const inFlight = signals?.inFlight ?? 0
+    const latencyMs = signals?.latencyMs ?? null
+    const perCallMs = latencyMs ?? (inFlight === 0 ? 0 : slowestMs)
+    const view = { target: target.id, rejected: null, latencyMs, inFlight }
+    const tie = drawAt(seed, ranked.length)
+    ranked.push({ target, view, rank: perCallMs * (inFlight + 1), tie })
+  }
+  return ranked
 }
 
 /** The smaller of two different places of so many, drawn after the ties. */
