@@ -92,6 +92,8 @@ describe('a key in one gateway', () => {
       expect((await sandbox.bill()).items).toHaveLength(1)
       await nothingOpen(first.admin)
       const life = await first.admin.limit('life')
+      const metrics = await first.admin.metrics()
+      expect(metrics.sum('tollgate_cache_requests_total', { result: 'idempotent' })).toBe(49)
       await first.child.stop()
 
       const second = await startGateway({ folder })

@@ -101,6 +101,6 @@ it('the native envelope tells the model and the cost', async () => {
     routing_reason: 'explicit-model',
     response: { choices, usage },
   })
-  const refused = openai().post('/chat', { body: { request: {}, policy: { mode: 'cheap' } } })
-  await expect(refused).rejects.toMatchObject({ status: 400, param: 'policy.mode' })
+  const refused = openai().post('/chat', { body: { request: {}, policy: { color: 'red' } } })
+  await expect(refused).rejects.toMatchObject({ status: 400, param: 'policy.color' })
 })

@@ -4,14 +4,16 @@ import type { RequestHead } from '../http/request-head.ts'
 import { known, type RequestContext } from '../pipeline/request-context.ts'
 import { passedQuery } from '../upstream/build-request.ts'
 
-const NAMES: ReadonlySet<string> = new Set(['idempotency-key', 'x-idempotency-key'])
+const NAME = 'idempotency-key'
+const OTHER_NAME = 'x-idempotency-key'
 const VALID = /^[\x21-\x7e]{1,255}$/
 
 /** The key of a request that is to run once; null: it has none. Throws `invalid_request`. Hot: runs for every request. */
 export function idempotencyKey({ fields }: RequestHead): string | null {
   let found: string | null = null
   for (let i = 0; i < fields.length; i += 2) {
-    if (!NAMES.has(fields[i] ?? '')) continue
+    const name = fields[i]
+    if (name !== NAME && name !== OTHER_NAME) continue
     const value = fields[i + 1] ?? ''
     if (!VALID.test(value)) throw invalid('must have 1 to 255 visible ASCII characters')
     if (found !== null && found !== value) throw invalid('is given twice, with different values')
@@ -26,10 +28,14 @@ function invalid(problem: string): GatewayError {
   })
 }
 
-/** Whose key it is, and where: two virtual keys, or two paths, never meet. Nothing of it can be read back. */
-export function entryId({ key, head }: RequestContext, idempotent: string): string {
-  const { id } = known(key, 'key').record
-  return hash('sha256', JSON.stringify([id, head.path, idempotent]), 'hex')
+/**
+ * Whose key it is, and where: two virtual keys, or two paths, never meet. Who needs no virtual key is known by its address.
+ * Nothing of it can be read back.
+ */
+export function entryId(ctx: RequestContext, idempotent: string): string {
+  const key = known(ctx.key, 'key')
+  const place = key === ctx.plan.anonymous ? ctx.clientIp : ''
+  return hash('sha256', JSON.stringify([key.record.id, place, ctx.head.path, idempotent]), 'hex')
 }
 
 /**

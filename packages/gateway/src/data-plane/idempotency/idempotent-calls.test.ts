@@ -331,6 +331,18 @@ describe('another request under the same key', () => {
   })
 })
 
+it('is another key for another address, where no virtual key is required', async () => {
+  const trusted = { trusted_proxies: ['127.0.0.1'] }
+  await restart({ keys: { required: false }, server: trusted })
+  upstream.play = ({ socket }) => void socket.write(wholeAnswer(200, ANSWER))
+  const from = (address: string): Promise<Answered> =>
+    send('key-1', {}, { authorization: '', 'x-forwarded-for': address })
+  expect(isReplay(await from('10.0.0.1'))).toBe(false)
+  expect(isReplay(await from('10.0.0.2'))).toBe(false)
+  expect(isReplay(await from('10.0.0.1'))).toBe(true)
+  expect(isReplay(await send('key-1'))).toBe(false)
+})
+
 describe('a key that is no key', () => {
   it.each([
     ['empty', ''],
