@@ -223,6 +223,28 @@ describe('a key in one gateway', () => {
   })
 })
 
+describe('a gateway with two workers', () => {
+  it.each([false, true])(
+    '50 duplicates at both: one call, the same bytes (stream: %s)',
+    async (stream) => {
+      const gateway = await startGateway({ config: configOf({ server: { workers: 2 } }) })
+      const { key } = await gateway.admin.createKey()
+      const asked = { key, idempotent: 'once', stream }
+      const answers = await Promise.all(Array.from({ length: 50 }, () => send(gateway, asked)))
+      expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200))
+      expect(new Set(answers.map(({ text }) => text)).size).toBe(1)
+      expect(answers.filter(isReplay)).toHaveLength(49)
+      expect((await sandbox.bill()).items).toHaveLength(1)
+      expect((await send(gateway, { ...asked, text: 'other' })).status).toBe(422)
+      const records = await waitFor('every record', async () => {
+        const all = await gateway.admin.records()
+        return all.length === 51 && all
+      })
+      expect(records.filter(({ cache }) => cache === 'idempotent')).toHaveLength(49)
+    },
+  )
+})
+
 /** Gateways with stores of their own whose file declares the same virtual key. */
 function fleetConfig(more: object): object {
   const virtual_keys = [{ name: 'shared', hash: hashKeySecret(HASH_KEY, SECRET) }]
