@@ -130,6 +130,10 @@ export type PolicyRoutingConfig = {
   readonly timeout?: UpstreamFields['timeout']
   readonly mode?: string
   readonly strategy?: Strategy
+  /** Models that are tried when a vendor's content filter refuses. */
+  readonly content_fallbacks?: readonly string[]
+  /** Models that are tried when the context is too small; true: all that the key may use. */
+  readonly escalate?: boolean | readonly string[]
   readonly min_weight?: number
   /** A duration. */
   readonly max_latency?: string

@@ -76,6 +76,8 @@ export const routingSchema: z.ZodType<PolicyRoutingConfig> = strict({
   mode: z.exactOptional(entryName),
   strategy: z.exactOptional(strategyName),
   hedge: unavailable(z.union([z.boolean(), looseObject])),
+  content_fallbacks: z.exactOptional(z.array(modelName).max(MAX_FALLBACKS)),
+  escalate: z.exactOptional(z.union([z.boolean(), z.array(modelName).min(1).max(MAX_FALLBACKS)])),
   min_weight: z.exactOptional(z.number().min(0).max(1_000_000)),
   max_latency: z.exactOptional(durationText),
   max_latency_ms: z.exactOptional(

@@ -291,8 +291,17 @@ export type PolicyPlan = {
   readonly retry: RetryPlan | null
   /** How it wants targets chosen; null: as the model says. */
   readonly routing: PolicyRoutingPlan | null
+  /** Null: no other model stands in after a content filter or a context that is too small. */
+  readonly rescue: RescuePlan | null
   /** Headers and texts of users may ask something of the choice. */
   readonly directives: boolean
+}
+
+export type RescuePlan = {
+  /** Public models after a vendor's content filter. */
+  readonly contentFallbacks: readonly string[]
+  /** Public models where the context is too small; `any`: all that are configured. Null: none. */
+  readonly escalate: 'any' | readonly string[] | null
 }
 
 /** Null: not said. */

@@ -1,7 +1,7 @@
 import type { Strategy } from '../contracts/routing.ts'
 import { parseDurationMs } from '../lib/duration.ts'
 import { nanoUsd } from './compile-limit.ts'
-import type { PolicyRoutingPlan } from './gateway-plan.ts'
+import type { PolicyRoutingPlan, RescuePlan } from './gateway-plan.ts'
 import {
   addNumber,
   addScalar,
@@ -16,6 +16,8 @@ import {
 export type MergedRouting = {
   readonly mode: Sourced<string> | null
   readonly strategy: Sourced<Strategy> | null
+  readonly contentFallbacks: Sourced<readonly string[]> | null
+  readonly escalate: Sourced<boolean | readonly string[]> | null
   /** US dollars. */
   readonly maxCost: readonly Sourced<number>[]
   readonly maxLatencyMs: readonly Sourced<number>[]
@@ -26,6 +28,8 @@ export type MergedRouting = {
 export const NO_MERGED_ROUTING: MergedRouting = {
   mode: null,
   strategy: null,
+  contentFallbacks: null,
+  escalate: null,
   maxCost: [],
   maxLatencyMs: [],
   minWeight: [],
@@ -38,11 +42,15 @@ export function mergeRouting(
   conflicts: PolicyConflict[],
 ): MergedRouting {
   const routing = layer.policy.routing ?? {}
-  const { mode, strategy, max_latency: latency } = routing
+  const { mode, strategy, max_latency: latency, content_fallbacks: content, escalate } = routing
+  const later = <T>(before: Sourced<T> | null, value: T | undefined, field: string) =>
+    value === undefined ? before : sourced(value, layer, field)
   return {
     mode: mode === undefined ? merged.mode : sourced(mode, layer, 'routing.mode'),
     strategy:
       strategy === undefined ? merged.strategy : sourced(strategy, layer, 'routing.strategy'),
+    contentFallbacks: later(merged.contentFallbacks, content, 'routing.content_fallbacks'),
+    escalate: later(merged.escalate, escalate, 'routing.escalate'),
     maxCost: addNumber(merged.maxCost, layer, {
       field: 'routing.max_cost',
       value: routing.max_cost ?? routing.max_budget_usd,
@@ -65,6 +73,17 @@ export function mergeRouting(
       looser: (value, before) => value && !before,
       conflicts,
     }),
+  }
+}
+
+/** Null: nothing stands in after such failures. */
+export function compileRescue({ contentFallbacks, escalate }: MergedRouting): RescuePlan | null {
+  const names = contentFallbacks?.value ?? []
+  const larger = escalate?.value ?? false
+  if (names.length === 0 && larger === false) return null
+  return {
+    contentFallbacks: names,
+    escalate: larger === true ? 'any' : larger === false ? null : larger,
   }
 }
 

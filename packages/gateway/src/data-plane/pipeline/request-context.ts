@@ -37,6 +37,9 @@ export type Terms = Pick<
  */
 export type Outcome = 'open' | 'whole' | 'refused' | 'cut' | 'replayed'
 
+/** After what a target stands in. */
+export type SpareFor = 'content_filter' | 'context_overflow'
+
 /** Several callers of one answer, which goes on as long as any of them is there. */
 export type Audience = {
   left(ctx: RequestContext): void
@@ -121,6 +124,8 @@ export class RequestContext<Scope extends RouteScope = DataPlane> {
   /** Why the targets are these, in this order. */
   decision: RouteDecision | null = null
   targets: readonly TargetPlan[] = []
+  /** Those of them that stand in only after a certain failure; null: none. */
+  spares: ReadonlyMap<TargetPlan, SpareFor> | null = null
   /** No target can count the input, so the gateway answers with its own count. */
   countsHere = false
   terms: Terms | null = null

@@ -9,14 +9,19 @@ import type { Answer, Failure, Refused } from './attempt-results.ts'
 import { beginAttempt, endAttempt, mayBeAsked } from './attempt-tickets.ts'
 import { callTarget } from './call-target.ts'
 import { checkClient } from './client-left.ts'
-import type { RequestContext } from './request-context.ts'
+import type { RequestContext, SpareFor } from './request-context.ts'
 import { pause, reactionTo } from './retry-attempts.ts'
+import { shrinkOutput } from './shrink-output.ts'
 
 /** One request's attempts so far. */
 type Run = {
   readonly response: ClientAnswer
   readonly deadlineMs: number
+  readonly outputCap: number | null
+  /** Only targets that stand in after this are tried. */
+  rescue: SpareFor | null
   last: GatewayError | null
+  lastClass: Failure['failureClass'] | null
   /** The last refusal of an upstream that says something to the client. */
   refused: Refused | null
   /** The first limit of a target that had no room. */
@@ -34,9 +39,11 @@ type Run = {
 export async function runAttempts(ctx: RequestContext, response: ClientAnswer): Promise<Answer> {
   const run = newRun(ctx, response)
   for (const [index, target] of ctx.targets.entries()) {
+    if (ctx.spares !== null && !isCalledFor(ctx, run, target)) continue
     const result = await tryTarget(ctx, run, { target, index, anyway: false })
-    if (result === 'stop') break
-    if (result !== 'next') return result
+    if (result === 'stop') {
+      if (!callSpares(ctx, run)) break
+    } else if (result !== 'next') return result
   }
   if (isShutOut(ctx, run)) {
     const result = await tryAnyway(ctx, run)
@@ -45,11 +52,44 @@ export async function runAttempts(ctx: RequestContext, response: ClientAnswer): 
   return giveUp(ctx, run)
 }
 
+function isCalledFor({ spares }: RequestContext, run: Run, target: TargetPlan): boolean {
+  return (spares?.get(target) ?? null) === run.rescue
+}
+
+/** Whether other targets stand in for what has just failed. What was put on the request for its own targets is taken off. */
+function callSpares(ctx: RequestContext, run: Run): boolean {
+  const { spares, decision } = ctx
+  const { lastClass } = run
+  if (spares === null || (lastClass !== 'content_filter' && lastClass !== 'context_overflow')) {
+    return false
+  }
+  if (![...spares.values()].includes(lastClass)) return false
+  run.rescue = lastClass
+  ctx.outputCap = run.outputCap
+  if (decision !== null) {
+    const reason = lastClass === 'context_overflow' ? 'escalated' : 'fallback'
+    ctx.decision = { ...decision, reason }
+  }
+  return true
+}
+
 function newRun(ctx: RequestContext, response: ClientAnswer): Run {
   let totalMs = 0
   for (const { provider } of ctx.targets) totalMs = Math.max(totalMs, provider.timeouts.totalMs)
   const deadlineMs = performance.now() + totalMs
-  return { response, deadlineMs, last: null, refused: null, short: null, blocks: [], spent: null }
+  const [first] = ctx.targets
+  return {
+    response,
+    deadlineMs,
+    outputCap: ctx.outputCap,
+    rescue: (first === undefined ? null : ctx.spares?.get(first)) ?? null,
+    last: null,
+    lastClass: null,
+    refused: null,
+    short: null,
+    blocks: [],
+    spent: null,
+  }
 }
 
 /** Nothing was sent at all, only because circuits are open. */
@@ -97,6 +137,10 @@ async function tryTarget(
     const result = await callTarget(ctx, target, run)
     if (!('error' in result)) return result
     note(run, result)
+    if (again === 0 && (await fitsSmaller(ctx, target, result))) {
+      if (!begin(ctx, run, one)) return leave(ctx, 'next')
+      continue
+    }
     const isLast = !hasOther(ctx, one.index)
     const reaction = reactionTo(ctx, result, { again, isLast, deadlineMs: run.deadlineMs })
     if (typeof reaction === 'string') return leave(ctx, reaction)
@@ -119,6 +163,15 @@ function begin(ctx: RequestContext, run: Run, { target, anyway }: Try): boolean 
   return false
 }
 
+/** A context that was too small has room for a smaller output. */
+function fitsSmaller(
+  ctx: RequestContext,
+  target: TargetPlan,
+  { failureClass }: Failure,
+): boolean | Promise<boolean> {
+  return failureClass === 'context_overflow' && shrinkOutput(ctx, target)
+}
+
 /** What the target's own limits hold goes back. */
 function leave(ctx: RequestContext, reaction: 'stop' | 'next'): 'stop' | 'next' {
   if (ctx.attemptReservation !== null) {
@@ -128,8 +181,9 @@ function leave(ctx: RequestContext, reaction: 'stop' | 'next'): 'stop' | 'next' 
   return reaction
 }
 
-function note(run: Run, { error, refused }: Failure): void {
+function note(run: Run, { error, refused, failureClass }: Failure): void {
   run.last = error
+  run.lastClass = failureClass
   run.refused = refused ?? run.refused
 }
 
@@ -138,7 +192,7 @@ function hasOther(ctx: RequestContext, index: number): boolean {
   const nowMs = performance.now()
   for (let i = index + 1; i < ctx.targets.length; i++) {
     const target = ctx.targets[i]
-    if (target === undefined) continue
+    if (target === undefined || ctx.spares?.has(target) === true) continue
     if ((ctx.dataPlane.targets?.blocked(target.healthId, nowMs) ?? null) === null) return true
   }
   return false

@@ -6,6 +6,7 @@ import { remainingOf } from '../../lib/tightest-limit.ts'
 import { admit } from '../stages/admit.ts'
 import { readHints } from '../stages/read-hints.ts'
 import { resolveRoute } from '../stages/resolve-route.ts'
+import { addSpares } from '../routing/spare-targets.ts'
 import { toldReason } from '../routing/told-decision.ts'
 import { refuseLosses } from '../translation/translate-request.ts'
 import { estimateInput } from '../usage/count-input.ts'
@@ -25,6 +26,7 @@ export async function runRequest(ctx: RequestContext, response: ClientAnswer): P
     readHints(ctx)
     const resolved = resolveRoute(ctx)
     if (resolved instanceof Promise) await resolved
+    if (ctx.terms !== null && ctx.terms.policy.rescue !== null) addSpares(ctx)
     if (ctx.adoptedLosses.length > 0) refuseLosses(ctx, ctx.adoptedLosses)
     const admitted = admit(ctx)
     if (admitted instanceof Promise) await admitted

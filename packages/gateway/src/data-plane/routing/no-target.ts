@@ -4,14 +4,15 @@ import type { TargetPlan } from '../../plan/gateway-plan.ts'
 import { known, type RouteContext } from '../pipeline/request-context.ts'
 import type { Examined } from './reject-target.ts'
 import { isReachable, RequestChecks } from './request-checks.ts'
+import { largerTargets } from './spare-targets.ts'
 
 /** How many candidates an error names. */
 const MAX_NAMED = 20
 
 /**
  * Targets that go on although none may be tried: those of a full limit, whose own reservation then says when there is room;
- * one whose circuit is open, which nothing is lost by trying; or, of an endpoint that only counts, all that the caller may
- * use, because the gateway counts by itself.
+ * of a context that is too small the larger ones that the policy names; one whose circuit is open, which nothing is lost
+ * by trying; or, of an endpoint that only counts, all that the caller may use, because the gateway counts by itself.
  */
 export function serveAnyway(
   ctx: RouteContext,
@@ -19,6 +20,8 @@ export function serveAnyway(
 ): readonly TargetPlan[] {
   const full = rejected.filter(({ rejection }) => rejection?.reason === 'limit')
   if (full.length > 0) return full.map(({ target }) => target)
+  const larger = escalated(ctx, rejected)
+  if (larger.length > 0) return larger
   const open = ctx.plan.health.breaker.whenAllOpen === 'try' ? soonest(rejected) : null
   if (open !== null) return [open]
   if (ctx.endpoint.renderCount === undefined) return []
@@ -27,6 +30,20 @@ export function serveAnyway(
   if (allowed.some((target) => isReachable(ctx, target))) return []
   ctx.countsHere = true
   return allowed
+}
+
+/** Where all that fits otherwise is too small. */
+function escalated(ctx: RouteContext, rejected: readonly Examined[]): readonly TargetPlan[] {
+  const small = rejected.filter(({ rejection }) => rejection?.reason === 'context_overflow')
+  if (small.length === 0) return []
+  const larger = largerTargets(
+    ctx,
+    small.map(({ target }) => target),
+  )
+  if (larger.length === 0) return []
+  ctx.spares = new Map(larger.map((one) => [one, 'context_overflow']))
+  if (ctx.decision !== null) ctx.decision = { ...ctx.decision, reason: 'escalated' }
+  return larger
 }
 
 /** Of the targets whose circuits are open the one that may be tried first; null: there is none. */
