@@ -308,6 +308,7 @@ type CoreControl = Omit<
   | 'discoverModels'
   | 'protocols'
   | 'simulateRoutes'
+  | 'tryAdmission'
 >
 
 /** What the admin API works on, as far as it is the same with and without a server. */

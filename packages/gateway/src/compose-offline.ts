@@ -8,6 +8,7 @@ import type { RouteScope } from './data-plane/pipeline/request-context.ts'
 import { Rotations } from './data-plane/routing/rotations.ts'
 import { WarmCaches } from './data-plane/routing/warm-caches.ts'
 import { simulateRoutes } from './data-plane/routing/simulate-route.ts'
+import { tryAdmission } from './data-plane/what-if/try-admission.ts'
 import { discoverModels, probeProvider } from './data-plane/upstream/probe-provider.ts'
 import { PROTOCOLS } from './registry.ts'
 import { UpstreamPools } from './data-plane/upstream/pools.ts'
@@ -18,6 +19,8 @@ import { createTokenCounter } from './tokenizers/token-counter.ts'
 import { lockForServing } from './storage/sqlite/serving-lock.ts'
 
 const MEMO_BYTES = 1024 * 1024
+/** A server that starts can record. */
+const READY = { healthy: () => true }
 const STATS_PATH = '/admin/v1/stats'
 
 /**
@@ -76,6 +79,8 @@ async function openWith(
     discoverModels: (name) => discoverModels(core.plan(), name, tools),
     protocols: PROTOCOLS,
     simulateRoutes: (request, seeds) => simulateRoutes(scope, request, seeds),
+    tryAdmission: (request) =>
+      tryAdmission({ ...scope, gate: core.gate, recorder: READY }, request),
   }
   const app = createAdminApp(control, { allowedHosts: null })
   return {

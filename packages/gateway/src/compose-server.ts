@@ -22,6 +22,7 @@ import { simulateRoutes } from './data-plane/routing/simulate-route.ts'
 import type { ThompsonBandit } from './data-plane/routing/thompson-bandit.ts'
 import { RetryBudgets } from './data-plane/routing/retry-budget.ts'
 import { HealthProbes } from './data-plane/upstream/health-probes.ts'
+import { tryAdmission } from './data-plane/what-if/try-admission.ts'
 import { discoverModels, probeProvider } from './data-plane/upstream/probe-provider.ts'
 import { UpstreamPools } from './data-plane/upstream/pools.ts'
 import { Watchdog } from './data-plane/upstream/watchdog.ts'
@@ -314,6 +315,7 @@ function composeControl(core: Core, parts: DataPlaneParts): Control {
     discoverModels: (name) => discoverModels(core.plan(), name, dataPlane),
     protocols: PROTOCOLS,
     simulateRoutes: (request, seeds) => simulateRoutes(dataPlane, request, seeds),
+    tryAdmission: (request) => tryAdmission({ ...dataPlane, gate: core.gate }, request),
   }
 }
 

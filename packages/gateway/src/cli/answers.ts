@@ -20,6 +20,7 @@ import type {
 import type { ChoiceEvaluation, RewardView } from '../control-plane/reward-api.ts'
 import type { AliasView, RouteSimulation } from '../control-plane/routing-api.ts'
 import type { LedgerReconciliation, LedgerVerification } from '../control-plane/ledger-api.ts'
+import type { PolicySimulation } from '../control-plane/what-if-api.ts'
 import { isRecord } from '../lib/is-record.ts'
 
 export type Guard<T> = (value: unknown) => value is T
@@ -41,6 +42,11 @@ export const isChoiceEvaluation: Guard<ChoiceEvaluation> = shaped<ChoiceEvaluati
   'policy',
 )
 export const isReward: Guard<RewardView> = shaped<RewardView>('request_id', 'target', 'reward')
+export const isPolicySimulation: Guard<PolicySimulation> = shaped<PolicySimulation>(
+  'admitted',
+  'limits',
+  'explain',
+)
 export const isDeleted: Guard<DeletedView> = shaped<DeletedView>('deleted')
 export const isProvider: Guard<ProviderView> = shaped<ProviderView>('name', 'protocols', 'base_url')
 export const isProviderTest: Guard<ProviderTestView> = shaped<ProviderTestView>('provider', 'ok')

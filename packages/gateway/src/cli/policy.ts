@@ -3,11 +3,11 @@ import type { KeyExplanation, PolicyView } from '../control-plane/admin-api.ts'
 import { listAll, requestOne, withQuery } from './admin-client.ts'
 import { isDeleted, isKeyExplanation, isPolicy } from './answers.ts'
 import type { CliDeps } from './cli-deps.ts'
-import { notAvailable } from './cli-error.ts'
 import { withAdmin } from './connect-admin.ts'
 import { examples, jsonObject, printJson, withJson, withPlace } from './flags.ts'
 import { loadOptions, type PlaceFlags } from './load-options.ts'
 import { plainText } from './plain-text.ts'
+import { policyTestCommand } from './policy-test.ts'
 import { table } from './table.ts'
 
 type Flags = PlaceFlags & { readonly json?: boolean }
@@ -22,13 +22,14 @@ export function policyCommand(deps: CliDeps): Command {
     setCommand(deps),
     deleteCommand(deps),
     explainCommand(deps),
-    testCommand(),
+    policyTestCommand(deps),
   ]
   for (const part of parts) command.addCommand(part)
   return examples(command, [
     'policy set contractor @contractor.json',
     `policy set contractor '{"budget": {"daily": 5}}'`,
     'policy explain key_3k --model gpt-4o-mini',
+    'policy test --key key_3k --model gpt-4o-mini --max-tokens 4000',
   ])
 }
 
@@ -129,14 +130,4 @@ function explanationText({ key, layers, fields, conflicts, model }: KeyExplanati
   ])
   const lost = conflicts.map((one) => `no effect: ${plainText(JSON.stringify(one))}\n`).join('')
   return `${head}${asked}\n${fields.length === 0 ? 'no policy holds for this key\n' : merged}${lost}`
-}
-
-function testCommand(): Command {
-  return new Command('test')
-    .description('try a request against a policy (not available in this version)')
-    .argument('[args...]')
-    .allowUnknownOption()
-    .action(() => {
-      throw notAvailable('policy test')
-    })
 }

@@ -29,7 +29,9 @@ describe('exit codes', () => {
     ['vault', 1],
     ['start --help', 1],
     ['config export --all', 1],
-    ['policy test a b', 1],
+    ['policy test a b', 2],
+    ['policy test --policy - --body -', 2],
+    ['policy test --input-tokens many', 2],
   ])('`tollgate %s` ends with %i', async (line, code) => {
     const ran = await ranWith(line.split(' ').filter((word) => word !== ''))
     expect(ran.code).toBe(code)

@@ -146,7 +146,7 @@ describe('policies that are refused', () => {
     ['DELETE', '/policies/nope', undefined, [404, 'not_found', undefined]],
     ['GET', '/policies/nope', undefined, [404, 'not_found', undefined]],
     ['PUT', '/policies/simulate', {}, [405, 'method_not_allowed', undefined]],
-    ['POST', '/policies/simulate', {}, [501, 'not_available', undefined]],
+    ['POST', '/policies/simulate', {}, [400, 'invalid_request', 'model']],
   ])('%s %s %j is %j', async (method, path, body, expected) => {
     const answer = await call(method, path, body)
     expect([answer.status, codeOf(answer), pathOf(answer)]).toEqual(expected)

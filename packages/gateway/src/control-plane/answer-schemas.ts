@@ -20,6 +20,8 @@ import type {
   ProviderView,
   ReloadView,
 } from './admin-api.ts'
+import type { PolicyExplanation } from '../plan/explain-policy.ts'
+import type { SimulatedLimit } from './what-if-api.ts'
 
 /** Schemas with a name in the OpenAPI document. */
 export const NAMED_SCHEMAS: z.core.$ZodRegistry<{ id: string }> = z.registry<{ id: string }>()
@@ -96,15 +98,22 @@ export const keyWithSecretSchema: z.ZodType<KeyWithSecret> = named(
   z.strictObject({ ...keyFields, key: z.string().describe('The secret. Shown only here.') }),
 )
 
+const explanationFields = {
+  layers: texts,
+  fields: z.array(z.strictObject({ field: text, value: z.unknown(), from: texts })),
+  conflicts: z.array(z.strictObject({ from: text, field: text, problem: text })),
+  model: z.strictObject({ name: text, allowed: z.boolean(), entry: maybeText }).nullable(),
+}
+
+/** A merged policy: its fields, and where each comes from. */
+export const policyExplanationSchema: z.ZodType<PolicyExplanation> = named(
+  'PolicyExplanation',
+  z.strictObject(explanationFields),
+)
+
 export const keyExplanationSchema: z.ZodType<KeyExplanation> = named(
   'KeyExplanation',
-  z.strictObject({
-    key: keyReference,
-    layers: texts,
-    fields: z.array(z.strictObject({ field: text, value: z.unknown(), from: texts })),
-    conflicts: z.array(z.strictObject({ from: text, field: text, problem: text })),
-    model: z.strictObject({ name: text, allowed: z.boolean(), entry: maybeText }).nullable(),
-  }),
+  z.strictObject({ key: keyReference, ...explanationFields }),
 )
 
 export const policySchema: z.ZodType<PolicyView> = named(
@@ -218,6 +227,7 @@ export const limitSchema: z.ZodType<LimitView> = named(
     resets_at: maybeTime,
   }),
 )
+const LIMIT_OUTCOMES = ['passes', 'shrinks', 'refused', 'never', 'not_applied', 'depends'] as const
 const explainedLimit = z.strictObject({
   id: text,
   scope: text,
@@ -232,8 +242,13 @@ const explainedLimit = z.strictObject({
   amount: maybeNumber,
   resets_at: maybeTime,
   needs: maybeNumber,
-  outcome: z.enum(['passes', 'shrinks', 'refused', 'never', 'not_applied', 'depends']),
+  outcome: z.enum(LIMIT_OUTCOMES),
   reason: text,
+})
+export const simulatedLimitSchema: z.ZodType<SimulatedLimit> = z.strictObject({
+  ...explainedLimit.shape,
+  outcome: z.enum([...LIMIT_OUTCOMES, 'not_reached']),
+  held: maybeNumber,
 })
 export const limitExplanationSchema: z.ZodType<LimitExplanation> = named(
   'LimitExplanation',

@@ -6,6 +6,7 @@ import type { ProviderFacts } from '../contracts/provider.ts'
 import type { TargetSignals } from '../contracts/routing.ts'
 import type { LedgerWriter, Store } from '../contracts/store.ts'
 import type { SimulatedRequest, SimulatedRoute } from '../data-plane/routing/simulate-route.ts'
+import type { TriedAdmission, TriedRequest } from '../data-plane/what-if/try-admission.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Readiness } from '../lib/readiness.ts'
 import type { GatewayPlan } from '../plan/gateway-plan.ts'
@@ -50,6 +51,8 @@ export type Control = {
     request: SimulatedRequest,
     seeds: readonly string[],
   ) => Promise<readonly SimulatedRoute[]>
+  /** What admission would do with a request. Leaves no trace. */
+  readonly tryAdmission: (request: TriedRequest) => Promise<TriedAdmission>
   /** Calls a provider's model list with its credential. Never throws. */
   readonly testProvider: (name: string) => Promise<ProviderTest>
   /** Its ids, or what went wrong. Never throws. */

@@ -17,11 +17,15 @@ const DEFAULT_INPUT_TOKENS = 1000
 const DEFAULT_OUTPUT_TOKENS = 1000
 const NANO_PER_USD = 1e9
 
-type Asked = {
-  readonly query: LimitExplainQuery
-  readonly plan: GatewayPlan
+/** Who asks for what, as far as it decides whose limits hold. */
+export type Situation = {
+  readonly query: Pick<LimitExplainQuery, 'model' | 'endpoint' | 'ip'>
   readonly key: KeyPlan
   readonly target: TargetPlan | null
+}
+
+type Asked = Situation & {
+  readonly plan: GatewayPlan
   readonly demand: Demand
   readonly counters: readonly CounterView[]
 }
@@ -85,9 +89,9 @@ function askedDemand(query: LimitExplainQuery, target: TargetPlan | null): Deman
 }
 
 function explainLimit(written: LimitPlan, asked: Asked, from: readonly string[]): ExplainedLimit {
-  const value = valueOf(written, asked)
+  const value = limitValue(written, asked)
   const limit = value === null ? written : (limitFor(written, value) ?? written)
-  const common = { ...facts(limit), from, value }
+  const common = { ...limitFacts(limit), from, value }
   const skipped = whySkipped(written, value, asked)
   if (skipped !== null) {
     const nothing = { used: null, reserved: null, amount: null, resets_at: null, needs: null }
@@ -99,7 +103,7 @@ function explainLimit(written: LimitPlan, asked: Asked, from: readonly string[])
   return { ...common, ...judged(limit, counter, asked.demand) }
 }
 
-function facts(
+export function limitFacts(
   limit: LimitPlan,
 ): Pick<ExplainedLimit, 'id' | 'scope' | 'unit' | 'algorithm' | 'window' | 'mode'> {
   const { id, scope, unit, algorithm, mode } = limit
@@ -109,7 +113,11 @@ function facts(
 
 type Skipped = { readonly outcome: 'not_applied' | 'depends'; readonly reason: string }
 
-function whySkipped(limit: LimitPlan, value: string | null, asked: Asked): Skipped | null {
+export function whySkipped(
+  limit: LimitPlan,
+  value: string | null,
+  asked: Situation,
+): Skipped | null {
   const { scope } = limit
   if (value !== null) {
     if (limitFor(limit, value) !== null) return whyUnmatched(limit, asked)
@@ -122,7 +130,7 @@ function whySkipped(limit: LimitPlan, value: string | null, asked: Asked): Skipp
   return notApplied(`the key names no ${scope}`)
 }
 
-function whyUnmatched({ match }: LimitPlan, { query, target }: Asked): Skipped | null {
+function whyUnmatched({ match }: LimitPlan, { query, target }: Situation): Skipped | null {
   if (match === null) return null
   const questions = [
     ['models', match.models, query.model],
@@ -145,7 +153,7 @@ function notApplied(reason: string): Skipped {
   return { outcome: 'not_applied', reason }
 }
 
-function valueOf({ scope }: LimitPlan, { query, key, target }: Asked): string | null {
+export function limitValue({ scope }: LimitPlan, { query, key, target }: Situation): string | null {
   switch (scope) {
     case 'global':
       return ''
@@ -177,7 +185,7 @@ type Judged = Pick<
   'used' | 'reserved' | 'amount' | 'resets_at' | 'needs' | 'outcome' | 'reason'
 >
 
-function judged(limit: LimitPlan, counter: CounterView | undefined, demand: Demand): Judged {
+export function judged(limit: LimitPlan, counter: CounterView | undefined, demand: Demand): Judged {
   const { unit } = limit
   const amount = amountOf(limit, counter)
   const used = counter?.used ?? 0

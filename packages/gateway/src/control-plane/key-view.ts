@@ -35,8 +35,11 @@ export function keyView(control: Control, key: KeyRecord, owner: KeyView['owner'
 }
 
 /** The gravest reason why a key is refused, or `active`. */
-export function keyState(control: Control, key: KeyRecord): KeyState {
-  const nowMs = control.clock.wallMs()
+export function keyState(
+  control: Pick<Control, 'clock' | 'plan'>,
+  key: KeyRecord,
+  nowMs: number = control.clock.wallMs(),
+): KeyState {
   if (key.revokedAtMs !== null) return 'revoked'
   if (!key.enabled) return 'disabled'
   if (key.expiresAtMs !== null && nowMs >= key.expiresAtMs) return 'expired'

@@ -1,13 +1,14 @@
 import type { PolicyRecord } from '../contracts/key.ts'
 import { isRecord } from '../lib/is-record.ts'
 import type { JsonObject, PolicyView } from './admin-api.ts'
-import { AdminError } from './admin-error.ts'
 import { jsonRoute, NO_BODY, NO_QUERY, type AdminRoute } from './admin-route.ts'
-import { deletedSchema, objectSchema, pageOfSchema, policySchema } from './answer-schemas.ts'
+import { deletedSchema, pageOfSchema, policySchema } from './answer-schemas.ts'
 import { allPolicies, findPolicy } from './find-policy.ts'
 import { pageOf } from './list-page.ts'
 import { deletePolicy, patchPolicy, putPolicy } from './policy-changes.ts'
 import { pageQuery, policyObject } from './request-schemas.ts'
+import { simulatePolicy } from './simulate-policy.ts'
+import { policySimulationBody, policySimulationSchema } from './what-if-schemas.ts'
 import { timeText } from './written-times.ts'
 
 export const POLICY_ROUTES: readonly AdminRoute[] = [
@@ -24,13 +25,11 @@ export const POLICY_ROUTES: readonly AdminRoute[] = [
   jsonRoute({
     method: 'POST',
     path: '/policies/simulate',
-    summary: 'Try a request against a policy (not available in this version)',
+    summary: 'What a request would come to under a policy, and why; nothing is sent',
     query: NO_QUERY,
-    body: objectSchema,
-    answer: objectSchema,
-    handle() {
-      throw new AdminError('not_available', 'not available in this version')
-    },
+    body: policySimulationBody,
+    answer: policySimulationSchema,
+    handle: ({ control, body }) => simulatePolicy(control, body),
   }),
   jsonRoute({
     method: 'GET',

@@ -47,7 +47,7 @@ export const policyObject: z.ZodType<JsonObject> = z.record(z.string(), z.unknow
 NAMED_SCHEMAS.add(policyObject, { id: 'PolicyFields' })
 
 const subjectValue = shownName.nullable()
-const subject: z.ZodType<SubjectBody> = strict({
+export const subjectBody: z.ZodType<SubjectBody> = strict({
   team: z.exactOptional(subjectValue),
   rolegroup: z.exactOptional(subjectValue),
   role: z.exactOptional(subjectValue),
@@ -69,7 +69,7 @@ export const createKeyBody: z.ZodType<CreateKeyBody> = strict({
   name: shownName,
   policy: z.exactOptional(policyObject),
   policies: z.exactOptional(policyNames),
-  subject: z.exactOptional(subject),
+  subject: z.exactOptional(subjectBody),
   scopes: z.exactOptional(endpointList),
   expires: z.exactOptional(timeOrNever),
   rotate_every: z.exactOptional(durationOrNone),
@@ -82,7 +82,7 @@ export const updateKeyBody: z.ZodType<UpdateKeyBody> = strict({
   policy: z.exactOptional(policyObject.nullable()),
   replace: z.exactOptional(z.boolean()),
   policies: z.exactOptional(policyNames.nullable()),
-  subject: z.exactOptional(subject.nullable()),
+  subject: z.exactOptional(subjectBody.nullable()),
   scopes: z.exactOptional(endpointList.nullable()),
   expires: z.exactOptional(timeOrNever),
   rotate_every: z.exactOptional(durationOrNone),

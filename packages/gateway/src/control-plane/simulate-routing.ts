@@ -106,7 +106,7 @@ async function keyOf(control: Control, body: RouteSimulationBody): Promise<KeyPl
 }
 
 /** A caller with no policy but the global one, and what is asked. */
-const NOBODY: KeyRecord = {
+export const NOBODY: KeyRecord = {
   id: 'simulated',
   name: 'simulated',
   last4: '',
@@ -138,7 +138,7 @@ const NOTHING: Needs = {
   streaming: false,
 }
 
-function needsOf({ needs = {} }: RouteSimulationBody): Needs {
+export function needsOf({ needs = {} }: Pick<RouteSimulationBody, 'needs'>): Needs {
   const given = CAPABILITIES.filter((name) => needs[name] === true)
   return { ...NOTHING, ...Object.fromEntries(given.map((name) => [name, true])) }
 }

@@ -10,6 +10,7 @@ import { WarmCaches } from '../../data-plane/routing/warm-caches.ts'
 import { simulateRoutes } from '../../data-plane/routing/simulate-route.ts'
 import { ThompsonBandit, USUAL_FORGETTING } from '../../data-plane/routing/thompson-bandit.ts'
 import { MemoryTargetBook } from '../../data-plane/routing/target-book.ts'
+import { tryAdmission } from '../../data-plane/what-if/try-admission.ts'
 import { SYSTEM_CLOCK, type Clock } from '../../lib/clock.ts'
 import { createEventBus } from '../../observe/event-bus.ts'
 import { compilePlan } from '../../plan/compile-plan.ts'
@@ -132,6 +133,8 @@ export async function testControl(
     readiness: () => ({ ledger: null }),
     protocols: PROTOCOLS,
     simulateRoutes: (request, seeds) => simulateRoutes(scope, request, seeds),
+    tryAdmission: (request) =>
+      tryAdmission({ ...scope, gate, recorder: { healthy: () => true } }, request),
     testProvider: async (name) => ({
       provider: name,
       ok: false,

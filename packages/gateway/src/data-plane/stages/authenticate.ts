@@ -11,10 +11,14 @@ export function authenticate(ctx: RequestContext): void {
     credential === null ? null : dataPlane.findKey(credential, ctx.startedAtMs, ctx.seenKey)
   // SDKs always send some key, so where none is required, one that nobody knows is no key.
   const key = known ?? plan.anonymous
-  if (key === null)
-    throw new GatewayError('invalid_api_key', 'The API key is missing or not valid.')
+  if (key === null) throw refusedKey()
   ctx.key = key
   authorize(key, ctx.endpoint.endpoint, ctx.clientIp)
+}
+
+/** One answer for every reason. */
+export function refusedKey(): GatewayError {
+  return new GatewayError('invalid_api_key', 'The API key is missing or not valid.')
 }
 
 /** Throws when this key may not use an endpoint, or not from this address. */

@@ -11,7 +11,7 @@ import {
 } from '../directives/read-hint.ts'
 import { mayHoldDirectives, stripDirectives } from '../directives/strip-directives.ts'
 import { headField } from '../http/request-head.ts'
-import { known, type RequestContext } from '../pipeline/request-context.ts'
+import { known, type RouteContext } from '../pipeline/request-context.ts'
 
 const HEADER_PREFIX = 'x-tollgate-'
 /** In a header of the answer. */
@@ -24,7 +24,7 @@ type Draft = { -readonly [Name in keyof AskedHints]: AskedHints[Name] }
  * What the client asks of the choice: in the envelope of the request, and where its policy says so in headers and in the
  * texts of users, out of which it is cut. Throws `invalid_request`.
  */
-export function readHints(ctx: RequestContext): void {
+export function readHints(ctx: RouteContext): void {
   const given = ctx.opened?.hints ?? null
   if (!known(ctx.key, 'key').policy.directives) {
     ctx.hints = given
@@ -43,7 +43,7 @@ function isNothing(hints: RoutingHints): boolean {
 }
 
 /** A header is written by a program, so a value that cannot be followed is an error. */
-function headerHints({ head, plan }: RequestContext): AskedHints {
+function headerHints({ head, plan }: RouteContext): AskedHints {
   const asked: Draft = { ...NOTHING_ASKED }
   for (const key of HINT_KEYS) {
     const name = HEADER_PREFIX + key.replaceAll('_', '-')
@@ -57,7 +57,7 @@ function headerHints({ head, plan }: RequestContext): AskedHints {
 }
 
 /** Of each key the last that is said counts: a conversation holds what was said in its earlier turns. */
-function takeFromTexts(ctx: RequestContext): AskedHints {
+function takeFromTexts(ctx: RouteContext): AskedHints {
   const { findTexts } = ctx.endpoint
   if (findTexts === undefined || !mayHoldDirectives(ctx.body)) return NOTHING_ASKED
   const found = stripDirectives(ctx.body, findTexts(ctx.body, known(ctx.envelope, 'envelope')))
@@ -74,7 +74,7 @@ function takeFromTexts(ctx: RequestContext): AskedHints {
   return asked
 }
 
-function askForSchema(ctx: RequestContext, schema: string): void {
+function askForSchema(ctx: RouteContext, schema: string): void {
   const { askForSchema: ask } = ctx.endpoint
   if (ask === undefined) throw invalid('output_schema', 'is not known to this endpoint')
   const edits = ask(ctx.body, known(ctx.envelope, 'envelope'), schema)
@@ -82,7 +82,7 @@ function askForSchema(ctx: RequestContext, schema: string): void {
 }
 
 /** What stands where is read again. */
-function useBody(ctx: RequestContext, body: Buffer): void {
+function useBody(ctx: RouteContext, body: Buffer): void {
   ctx.body = body
   ctx.envelope = ctx.endpoint.readEnvelope(body, ctx.plan.server.maxJsonDepth, ctx.pathModel)
 }
