@@ -51,6 +51,7 @@ try {
     date: new Date().toISOString().slice(0, 10),
     fields:
       'input, output, cache read, cache write (USD per million tokens); context, max output (tokens); tiers',
+    text_only: readTextOnly(join(root, 'dist', 'providers', 'data')),
     providers: readProviders(join(root, 'dist', 'providers', 'data')),
   }
   writeFileSync(OUT, print(snapshot))
@@ -58,13 +59,29 @@ try {
   rmSync(folder, { recursive: true, force: true })
 }
 
+/** Models that take no images, of each provider. */
+function readTextOnly(data) {
+  const entries = Object.entries(PROVIDERS).map(([theirs, ours]) => {
+    const ids = chatModels(data, theirs)
+      .filter(({ input }) => Array.isArray(input) && !input.includes('image'))
+      .map(({ id }) => id)
+    return [ours, ids.sort((a, b) => (a < b ? -1 : 1))]
+  })
+  return Object.fromEntries(
+    entries.filter(([, ids]) => ids.length > 0).sort(([a], [b]) => (a < b ? -1 : 1)),
+  )
+}
+
+function chatModels(data, provider) {
+  const byApi = JSON.parse(readFileSync(join(data, `${provider}.json`), 'utf8'))
+  return Object.values(byApi)
+    .flatMap((api) => Object.values(api))
+    .filter((model) => model.type === 'chat' && model.cost !== undefined)
+}
+
 function readProviders(data) {
   const entries = Object.entries(PROVIDERS).map(([theirs, ours]) => {
-    const byApi = JSON.parse(readFileSync(join(data, `${theirs}.json`), 'utf8'))
-    const models = Object.values(byApi)
-      .flatMap((api) => Object.values(api))
-      .filter((model) => model.type === 'chat' && model.cost !== undefined)
-      .map((model) => [model.id, row(model)])
+    const models = chatModels(data, theirs).map((model) => [model.id, row(model)])
     return [ours, Object.fromEntries(models.sort(([a], [b]) => (a < b ? -1 : 1)))]
   })
   return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)))

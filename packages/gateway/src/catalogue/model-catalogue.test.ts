@@ -27,6 +27,11 @@ describe('createModelCatalogue', () => {
     )
   })
 
+  it('knows which models take no images, and says nothing of the others', () => {
+    expect(catalogue.find('openai', 'o3-mini')?.capabilities).toEqual({ vision: false })
+    expect(catalogue.find('openai', 'gpt-4o-mini')?.capabilities).toBeUndefined()
+  })
+
   it('never takes a prefix or a name of another provider', () => {
     expect(catalogue.find('openai', 'gpt-4o-mini-of-my-own')).toBeNull()
     expect(catalogue.find('openai', 'gpt')).toBeNull()
@@ -59,7 +64,7 @@ describe('createModelCatalogue', () => {
   })
 
   it('reads every row of the snapshot: whole rates and ascending tiers', () => {
-    for (const [provider, models] of Object.entries(readSnapshot())) {
+    for (const [provider, models] of Object.entries(readSnapshot().rows)) {
       for (const model of Object.keys(models)) {
         const found = catalogue.find(provider, model)
         expect(found, `${provider}/${model}`).not.toBeNull()

@@ -16,9 +16,11 @@ export function createModelCatalogue(): ModelCatalogue {
 
   function exact(providerId: string, model: string): CatalogueModel | null {
     snapshot ??= readSnapshot()
-    const rows = snapshot[providerId]
-    if (rows !== undefined && Object.hasOwn(rows, model)) return readRow(model, rows[model])
-    return supplemented(providerId, model)
+    const rows = snapshot.rows[providerId]
+    if (rows === undefined || !Object.hasOwn(rows, model)) return supplemented(providerId, model)
+    const row = readRow(model, rows[model])
+    const isTextOnly = snapshot.textOnly.get(providerId)?.has(model) ?? false
+    return row === null || !isTextOnly ? row : { ...row, capabilities: { vision: false } }
   }
 
   function find(providerId: string, model: string): CatalogueModel | null {
@@ -42,7 +44,7 @@ export function createModelCatalogue(): ModelCatalogue {
       if (providerId === SANDBOX) return SANDBOX_MODEL_IDS
       snapshot ??= readSnapshot()
       const supplement = SUPPLEMENT[providerId] ?? {}
-      return [...Object.keys(snapshot[providerId] ?? {}), ...Object.keys(supplement)]
+      return [...Object.keys(snapshot.rows[providerId] ?? {}), ...Object.keys(supplement)]
     },
   }
 }

@@ -5,8 +5,13 @@ import { isRecord } from '../lib/is-record.ts'
 import { type RateRow, ratesOf } from './rates-of.ts'
 import { tokenizerOf } from './tokenizer-of.ts'
 
-/** Provider id → model id → the row as written. See scripts/price-snapshot.mjs for the fields. */
-export type Snapshot = Readonly<Record<string, Readonly<Record<string, unknown>>>>
+/** By provider id. See scripts/price-snapshot.mjs for the fields. */
+export type Snapshot = {
+  /** Model id → the row as written. */
+  readonly rows: Readonly<Record<string, Readonly<Record<string, unknown>>>>
+  /** Models that take no images. */
+  readonly textOnly: ReadonlyMap<string, ReadonlySet<unknown>>
+}
 
 const FILE = new URL('./models.snapshot.json', import.meta.url)
 
@@ -15,9 +20,14 @@ export function readSnapshot(): Snapshot {
   const parsed: unknown = JSON.parse(readFileSync(FILE, 'utf8'))
   const providers = isRecord(parsed) ? parsed['providers'] : null
   if (!isRecord(providers)) throw new Error('models.snapshot.json has no providers')
-  return Object.fromEntries(
+  const rows = Object.fromEntries(
     Object.entries(providers).map(([id, models]) => [id, isRecord(models) ? models : {}]),
   )
+  const listed = isRecord(parsed) && isRecord(parsed['text_only']) ? parsed['text_only'] : {}
+  const textOnly = Object.entries(listed).map(
+    ([id, models]) => [id, new Set<unknown>(Array.isArray(models) ? models : [])] as const,
+  )
+  return { rows, textOnly: new Map(textOnly) }
 }
 
 /** One row of the snapshot: four rates, context, greatest output, and the tiers if there are any. */

@@ -44,11 +44,17 @@ function modelTable(models: readonly ModelView[]): string {
   return table(models, [
     { title: 'name', value: ({ name }) => name },
     { title: 'targets', value: ({ targets }) => targets.map(({ id }) => id).join(',') },
+    { title: 'strategy', value: strategyText },
     { title: 'context', value: ({ context }) => orNull(context), right: true },
     { title: 'usd/mtok in', value: ({ price }) => price?.input ?? null, right: true },
     { title: 'out', value: ({ price }) => price?.output ?? null, right: true },
     { title: 'cache read', value: ({ price }) => price?.cache_read ?? null, right: true },
   ])
+}
+
+/** With one target there is nothing to choose. */
+function strategyText({ strategy, targets }: ModelView): string | null {
+  return targets.length > 1 ? strategy : null
 }
 
 function orNull(tokens: number | null): string | null {

@@ -208,6 +208,9 @@ export type ModelTargetView = {
   readonly provider: string
   readonly model: string
   readonly weight: number
+  readonly enabled: boolean
+  /** What it is known to be unable to do. */
+  readonly lacks: readonly string[]
   readonly priced: boolean
   readonly price: PriceView | null
   readonly context: number | null
@@ -218,6 +221,7 @@ export type ModelView = {
   readonly name: string
   /** False: served as `provider/model` without an entry in the configuration. */
   readonly declared: boolean
+  readonly strategy: string
   /** Every target has a price. */
   readonly priced: boolean
   /** Of the first target. */

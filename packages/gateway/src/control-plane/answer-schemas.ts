@@ -196,6 +196,7 @@ export const modelSchema: z.ZodType<ModelView> = named(
   z.strictObject({
     name: text,
     declared: z.boolean(),
+    strategy: text,
     priced: z.boolean(),
     price: price.nullable(),
     context: maybeNumber,
@@ -205,6 +206,8 @@ export const modelSchema: z.ZodType<ModelView> = named(
         provider: text,
         model: text,
         weight: z.number(),
+        enabled: z.boolean(),
+        lacks: z.array(text),
         priced: z.boolean(),
         price: price.nullable(),
         context: maybeNumber,

@@ -1,3 +1,4 @@
+import type { Strategy } from '../contracts/routing.ts'
 import type { GatewayPlan, TargetPlan } from '../plan/gateway-plan.ts'
 import type { ModelTargetView, ModelView } from './admin-api.ts'
 import { jsonRoute, NO_BODY, type AdminRoute } from './admin-route.ts'
@@ -30,13 +31,14 @@ export const MODEL_ROUTES: readonly AdminRoute[] = [
 type Listed = {
   readonly name: string
   readonly declared: boolean
+  readonly strategy: Strategy
   readonly targets: readonly TargetPlan[]
 }
 
 /** Those of the configuration, and what the catalogue knows of the configured providers. */
 function listedModels(plan: GatewayPlan): readonly Listed[] {
   const declared = [...plan.models.values()].map(
-    ({ name, targets }): Listed => ({ name, declared: true, targets }),
+    ({ name, strategy, targets }): Listed => ({ name, declared: true, strategy, targets }),
   )
   const usable = [...plan.providers.values()].filter((one) => one.credentialMissing === null)
   const known = usable.flatMap((provider) =>
@@ -44,7 +46,7 @@ function listedModels(plan: GatewayPlan): readonly Listed[] {
       const target = plan.onDemand.target(provider, model)
       return plan.models.has(target.id)
         ? []
-        : [{ name: target.id, declared: false, targets: [target] }]
+        : [{ name: target.id, declared: false, strategy: 'priority', targets: [target] }]
     }),
   )
   return [...declared, ...known]
@@ -55,12 +57,13 @@ function orderOf({ name, declared }: Listed): string {
   return `${declared ? 0 : 1}${name}`
 }
 
-function modelView({ name, declared, targets }: Listed): ModelView {
+function modelView({ name, declared, strategy, targets }: Listed): ModelView {
   const contexts = targets.map(({ contextTokens }) => contextTokens).filter((one) => one !== null)
   const views = targets.map(targetView)
   return {
     name,
     declared,
+    strategy,
     priced: views.length > 0 && views.every(({ priced }) => priced),
     price: views[0]?.price ?? null,
     context: contexts.length === 0 ? null : Math.min(...contexts),
@@ -74,6 +77,8 @@ function targetView(target: TargetPlan): ModelTargetView {
     provider: target.provider.name,
     model: target.model,
     weight: target.weight,
+    enabled: target.enabled,
+    lacks: target.lacks ?? [],
     priced: target.price !== null,
     price: target.price === null ? null : priceView(target.price),
     context: target.contextTokens,

@@ -36,12 +36,15 @@ export function compileTarget(
     readonly catalogue: CatalogueOf
     readonly facts: readonly PlacedFacts[]
     readonly weight: number
+    /** Nothing else can be chosen, so what the catalogue says of its abilities is left to the provider. */
+    readonly isOnly: boolean
     readonly id?: string | undefined
     readonly enabled?: boolean | undefined
   },
 ): TargetPlan {
   const known = use.catalogue.models.find(use.catalogue.idOf(provider.name), model)
-  const { maxOutputTokens, contextTokens, ...facts } = layFacts(known ?? UNKNOWN, use.facts)
+  const start = known === null || use.isOnly ? { ...(known ?? UNKNOWN), capabilities: {} } : known
+  const { maxOutputTokens, contextTokens, ...facts } = layFacts(start, use.facts)
   const address = `${provider.name}/${model}`
   return {
     id: use.id ?? address,
@@ -114,6 +117,7 @@ export function compileModel(name: string, config: ModelConfig, use: ModelSource
         { facts: target, at: targetAt },
       ],
       weight: target.weight ?? 1,
+      isOnly: config.targets.length === 1,
       id: target.id,
       enabled: target.enabled,
     })

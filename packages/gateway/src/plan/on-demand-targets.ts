@@ -20,7 +20,12 @@ export function createOnDemandTargets(
       const id = `${provider.name}/${model}`
       const known = kept.get(id)
       if (known !== undefined) return known
-      const target = compileTarget(provider, model, { catalogue, facts: [], weight: 1 })
+      const target = compileTarget(provider, model, {
+        catalogue,
+        facts: [],
+        weight: 1,
+        isOnly: true,
+      })
       if (kept.size >= MAX_KEPT) kept.delete(kept.keys().next().value ?? '')
       kept.set(id, target)
       return target
