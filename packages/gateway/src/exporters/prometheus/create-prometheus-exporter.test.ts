@@ -54,6 +54,29 @@ describe('prometheus exporter', () => {
     )
   })
 
+  it('counts what was left out of a choice, and what aliases came to', async () => {
+    const { sink, render } = exporter()
+    const routing = {
+      strategy: 'weighted',
+      mode: null,
+      alias: 'fast',
+      variant: 'gpt-4o-mini',
+      reason: 'alias',
+      candidates: [
+        { target: 'a', rejected: null },
+        { target: 'b', rejected: 'circuit_open' },
+        { target: 'c', rejected: 'capability' },
+      ],
+    } as const
+    sink(usageRecord({ routing }))
+    sink(usageRecord({ routing: { ...routing, alias: null } }))
+    const text = await render()
+    expect(text).toContain('tollgate_target_rejections_total{target="b",reason="circuit_open"} 2')
+    expect(text).toContain('tollgate_target_rejections_total{target="c",reason="capability"} 2')
+    expect(text).not.toContain('tollgate_target_rejections_total{target="a"')
+    expect(text).toContain('tollgate_alias_requests_total{alias="fast",model="gpt-4o-mini"} 1')
+  })
+
   it('counts refusals by limit, attempts by error and streams that broke', async () => {
     const { sink, render } = exporter()
     sink(

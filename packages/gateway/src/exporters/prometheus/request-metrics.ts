@@ -81,6 +81,22 @@ export function createRequestMetrics(mostModels: number): RequestMetrics {
     }
   }
 
+  /** Of a route that the plan had decided there is one candidate, which was not rejected. */
+  function countRouting({ routing, model }: UsageRecord): void {
+    if (routing === undefined || routing === null) return
+    const { alias, candidates } = routing
+    if (alias !== null) {
+      const names = { alias: labels.alias(alias), model: labels.model(model) }
+      families.aliases.cell(names).value += 1
+    }
+    for (let i = candidates.length - 1; i >= 0; i--) {
+      const { target, rejected } = candidates[i] ?? { target: '', rejected: null }
+      // The rejected ones stand behind the others.
+      if (rejected === null) break
+      families.rejections.cell({ target: labels.target(target), reason: rejected }).value += 1
+    }
+  }
+
   function countFailure(record: UsageRecord): void {
     const errorClass = labels.errorClass(record.errorClass)
     if (record.stream && !record.complete && record.attempts.length > 0) {
@@ -97,6 +113,7 @@ export function createRequestMetrics(mostModels: number): RequestMetrics {
     sink(record) {
       addRecord(handlesOf(record), record)
       countAttempts(record)
+      countRouting(record)
       if (record.errorClass !== null) countFailure(record)
       if (record.cache !== null) {
         families.cache.cell({ result: labels.cache(record.cache) }).value += 1
@@ -165,6 +182,7 @@ type LabelName =
   | 'target'
   | 'limit'
   | 'cache'
+  | 'alias'
 
 function requestLabels(mostModels: number): Readonly<Record<LabelName, Bound>> {
   return {
@@ -177,6 +195,7 @@ function requestLabels(mostModels: number): Readonly<Record<LabelName, Bound>> {
     target: boundedLabel(300),
     limit: boundedLabel(300),
     cache: boundedLabel(20),
+    alias: boundedLabel(100),
   }
 }
 
@@ -216,6 +235,14 @@ function requestFamilies() {
     ),
     refusals: counterFamily('tollgate_limit_refusals_total', 'Requests refused by a limit.'),
     attempts: counterFamily('tollgate_attempts_total', 'Calls of targets, by how they ended.'),
+    rejections: counterFamily(
+      'tollgate_target_rejections_total',
+      'Targets that a request left out, by the reason.',
+    ),
+    aliases: counterFamily(
+      'tollgate_alias_requests_total',
+      'Requests for an alias, by the model that it came to.',
+    ),
     streamAborts: counterFamily(
       'tollgate_stream_aborts_total',
       'Streams that ended before their end.',
