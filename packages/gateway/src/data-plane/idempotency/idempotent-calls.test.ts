@@ -608,6 +608,23 @@ describe('the store', () => {
     await vi.waitFor(() => expect(harness.errors).toHaveLength(1), WAIT)
   })
 
+  it('has its claim renewed while the call runs, and no longer', async () => {
+    Object.assign(harness.answers, { leaseMs: 9 })
+    const renew = vi.spyOn(harness.answers, 'renew')
+    const first = send('key-1')
+    const { socket } = await called(1)
+    await vi.waitFor(() => expect(renew.mock.calls.length).toBeGreaterThan(2), WAIT)
+    const [claim] = harness.answers.claims.values()
+    expect(renew.mock.calls.every(([call]) => call.owner === claim?.owner)).toBe(true)
+    socket.write(wholeAnswer(200, ANSWER))
+    await first
+    await settled()
+    const calls = renew.mock.calls.length
+    // A request later, as many as before.
+    await send('key-1')
+    expect(renew.mock.calls.length).toBeLessThanOrEqual(calls + 1)
+  })
+
   it('another process makes the call: its answer is waited for', async () => {
     const first = send('key-1')
     ;(await called(1)).socket.write(wholeAnswer(200, ANSWER))
@@ -672,3 +689,54 @@ describe('forms', () => {
     expect(upstream.exchanges).toHaveLength(1)
   })
 })
+
+it.each([1, 2, 3, 4])(
+  'callers that come, leave and send other requests at random (seed %i)',
+  async (seed) => {
+    let state = seed
+    const random = (most: number): number => {
+      state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0
+      return Math.floor((state / 4_294_967_296) * most)
+    }
+    await restart({}, { on_client_abort: seed % 2 === 0 ? 'drain' : 'abort' })
+    upstream.play = async ({ socket, received }) => {
+      const isStream = received.body.includes('"stream":true')
+      if (!isStream) return void setTimeout(() => socket.write(wholeAnswer(200, ANSWER)), random(5))
+      socket.write(STREAM_HEAD)
+      for (const frame of FRAMES) {
+        await new Promise((resolve) => setTimeout(resolve, random(4)))
+        socket.write(chunk(frame))
+      }
+      socket.write(LAST_CHUNK)
+    }
+    const wrong: string[] = []
+    const one = async (): Promise<void> => {
+      const stream = random(2) === 0
+      const key = `key-${random(4)}`
+      if (random(3) > 0) {
+        const { status, body } = await send(key, { stream })
+        const text = body.toString()
+        const isRight = status === 200 && text === (stream ? FRAMES.join('') : ANSWER)
+        if (!isRight && status !== 422) wrong.push(`${status} ${text}`)
+        return
+      }
+      const client = await openRaw(harness.port)
+      const head = rawPost(harness, bodyOf({ stream }))
+      client.socket.write(head.replace('\r\n', `\r\nidempotency-key: ${key}\r\n`))
+      await new Promise((resolve) => setTimeout(resolve, random(8)))
+      client.socket.destroy()
+    }
+    for (let round = 0; round < 10; round++) await Promise.all(Array.from({ length: 12 }, one))
+    await vi.waitFor(() => expect(leftovers(harness)).toEqual(NOTHING_LEFT), WAIT)
+    await vi.waitFor(() => expect(harness.answers.claims.size).toBe(0), WAIT)
+    expect(wrong).toEqual([])
+    // Each call that was charged has one record, and nobody else paid.
+    const paid = harness.records.filter(({ attempts }) => attempts.length > 0)
+    expect(paid.length).toBe(upstream.exchanges.length)
+    expect(
+      harness.records
+        .filter(({ cache }) => cache !== null)
+        .every(({ costNanoUsd }) => costNanoUsd === 0),
+    ).toBe(true)
+  },
+)
