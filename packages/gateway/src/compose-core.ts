@@ -305,6 +305,7 @@ type CoreControl = Omit<
   | 'metrics'
   | 'readiness'
   | 'testProvider'
+  | 'askForRates'
   | 'discoverModels'
   | 'protocols'
   | 'simulateRoutes'

@@ -9,6 +9,7 @@ import { Rotations } from './data-plane/routing/rotations.ts'
 import { WarmCaches } from './data-plane/routing/warm-caches.ts'
 import { simulateRoutes } from './data-plane/routing/simulate-route.ts'
 import { tryAdmission } from './data-plane/what-if/try-admission.ts'
+import { ratesOf } from './data-plane/upstream/ask-for-rates.ts'
 import { discoverModels, probeProvider } from './data-plane/upstream/probe-provider.ts'
 import { PROTOCOLS } from './registry.ts'
 import { UpstreamPools } from './data-plane/upstream/pools.ts'
@@ -76,6 +77,7 @@ async function openWith(
     metrics: async () => ({ contentType: 'text/plain', text: '' }),
     readiness: () => ({}),
     testProvider: (name) => probeProvider(core.plan(), name, tools),
+    askForRates: (name, model) => ratesOf(core.plan(), { name, model }, tools),
     discoverModels: (name) => discoverModels(core.plan(), name, tools),
     protocols: PROTOCOLS,
     simulateRoutes: (request, seeds) => simulateRoutes(scope, request, seeds),

@@ -23,6 +23,7 @@ import type { ThompsonBandit } from './data-plane/routing/thompson-bandit.ts'
 import { RetryBudgets } from './data-plane/routing/retry-budget.ts'
 import { HealthProbes } from './data-plane/upstream/health-probes.ts'
 import { tryAdmission } from './data-plane/what-if/try-admission.ts'
+import { ratesOf } from './data-plane/upstream/ask-for-rates.ts'
 import { discoverModels, probeProvider } from './data-plane/upstream/probe-provider.ts'
 import { UpstreamPools } from './data-plane/upstream/pools.ts'
 import { Watchdog } from './data-plane/upstream/watchdog.ts'
@@ -312,6 +313,7 @@ function composeControl(core: Core, parts: DataPlaneParts): Control {
     applied: async () => await front.workers?.pool.applied(),
     readiness: dataPlane.readiness,
     testProvider: (name) => probeProvider(core.plan(), name, dataPlane),
+    askForRates: (name, model) => ratesOf(core.plan(), { name, model }, dataPlane),
     discoverModels: (name) => discoverModels(core.plan(), name, dataPlane),
     protocols: PROTOCOLS,
     simulateRoutes: (request, seeds) => simulateRoutes(dataPlane, request, seeds),

@@ -17,6 +17,7 @@ import { PROVIDER_ROUTES } from './provider-routes.ts'
 import { mountPublicRoutes, PUBLIC_PATHS } from './public-routes.ts'
 import { REWARD_ROUTES } from './reward-routes.ts'
 import { ROUTING_ROUTES } from './routing-routes.ts'
+import { mountSyncRoutes } from './sync-routes.ts'
 import { SYSTEM_ROUTES } from './system-routes.ts'
 import { USAGE_ROUTES } from './usage-routes.ts'
 
@@ -89,6 +90,7 @@ export function createAdminApp(control: Control, options: AdminAppOptions = {}):
   })
   mountPublicRoutes(app, control, { guardMetrics: options.guardMetrics ?? false })
   mountBucketRoutes(app, control)
+  mountSyncRoutes(app, control)
   app.use('/admin/*', async ({ req }, next) => {
     requireToken(req.header('authorization') ?? null, control.adminToken)
     await next()

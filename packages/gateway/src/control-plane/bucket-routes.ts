@@ -100,6 +100,13 @@ async function showBucket(control: Control, place: Place): Promise<object> {
   return { scope: keyOf(place), bucket: await view(control, place, bucket) }
 }
 
+export async function setGlobalBucket(
+  control: Control,
+  { capacity, refillPerSec }: Bucket,
+): Promise<void> {
+  await setBucket(control, { scope: 'global', id: '' }, () => ({ capacity, refillPerSec }))
+}
+
 /** Kept in a stored policy, so that it outlives the process; the next request meets it. */
 function setBucket(
   control: Control,

@@ -55,6 +55,11 @@ export type Control = {
   readonly tryAdmission: (request: TriedRequest) => Promise<TriedAdmission>
   /** Calls a provider's model list with its credential. Never throws. */
   readonly testProvider: (name: string) => Promise<ProviderTest>
+  /** Headers of the smallest completion, which tell the provider's own limits. Throws `GatewayError`. */
+  readonly askForRates: (
+    provider: string,
+    model: string,
+  ) => Promise<Readonly<Record<string, unknown>>>
   /** Its ids, or what went wrong. Never throws. */
   readonly discoverModels: (
     name: string,

@@ -142,6 +142,7 @@ export async function testControl(
       latencyMs: 12.5,
       problem: 'the provider refused the credential',
     }),
+    askForRates: async () => ({}),
     discoverModels: async (name) => ({
       provider: name,
       ok: true,
