@@ -9,6 +9,7 @@ import {
   NOTHING_LEFT,
   startHarness,
 } from '../../testing/data-plane-harness.ts'
+import { NO_USAGE, totalInputTokens } from '../../contracts/usage.ts'
 import {
   type Exchange,
   type ScriptedUpstream,
@@ -207,6 +208,37 @@ describe('a content filter', () => {
       { error: { code: 'content_filter' } },
     ])
     expect(models()).toEqual(['m'])
+  })
+})
+
+describe('an attempt that was given up after its answer had begun', () => {
+  it('is paid for its input, beside the one that answered', async () => {
+    const cut = 'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 999\r\n\r\n{'
+    const price = { input: 1, output: 2 }
+    const config = {
+      models: { m: { price, targets: [{ provider: 'up' }, { provider: 'up', id: 'b' }] } },
+    }
+    await start(
+      (_model, asked) => (asked === 1 ? cut : OK),
+      {},
+      {
+        config,
+        provider: { timeouts: { idle: '200ms' } },
+      },
+    )
+    expect((await chat('m')).status).toBe(200)
+    const [first, second] = [lastRecord(), (await chat('m'), lastRecord())]
+    const paid = (first?.usage.inputTokens ?? 0) - (second?.usage.inputTokens ?? 0)
+    expect(paid).toBeGreaterThan(0)
+    expect((first?.costNanoUsd ?? 0) - (second?.costNanoUsd ?? 0)).toBe(paid * 1000)
+    expect([first?.estimated, second?.estimated]).toEqual([true, false])
+    expect(first?.attempts.map(({ errorClass }) => errorClass)).toEqual(['upstream_timeout', null])
+    const used = (await harness.gate.list()).find(({ id }) => id === 'tokens')?.used
+    const told = [first, second].map((record) => {
+      const usage = record?.usage ?? NO_USAGE
+      return totalInputTokens(usage) + (usage.outputTokens ?? 0)
+    })
+    expect(used).toBe((told[0] ?? 0) + (told[1] ?? 0))
   })
 })
 

@@ -20,6 +20,7 @@ import type { StreamRelay } from '../stream/relay-stream.ts'
 import type { Translation } from '../translation/translation.ts'
 import type { UpstreamCall } from '../upstream/upstream-call.ts'
 import type { DataPlane } from './data-plane.ts'
+import type { SpentBefore } from './spent-attempts.ts'
 
 const EMPTY = Buffer.alloc(0)
 const NO_CHARGES: readonly DurableCharge[] = []
@@ -176,6 +177,8 @@ export class RequestContext<Scope extends RouteScope = DataPlane> {
   usage: Usage = NO_USAGE
   estimated = false
   costNanoUsd: number | null = null
+  /** What attempts before the last one came to; null: nothing. */
+  spentBefore: SpentBefore | null = null
   clientGone = false
   settled = false
   /** Output seen on a stream, for counting when usage never came. */

@@ -12,6 +12,7 @@ import { checkClient } from './client-left.ts'
 import type { RequestContext, SpareFor } from './request-context.ts'
 import { pause, reactionTo } from './retry-attempts.ts'
 import { shrinkOutput } from './shrink-output.ts'
+import { hadBegun, noteSpent } from './spent-attempts.ts'
 
 /** One request's attempts so far. */
 type Run = {
@@ -20,6 +21,8 @@ type Run = {
   readonly outputCap: number | null
   /** Only targets that stand in after this are tried. */
   rescue: SpareFor | null
+  /** Target of the last attempt, if its answer had begun; null: it had not. */
+  begun: TargetPlan | null
   last: GatewayError | null
   lastClass: Failure['failureClass'] | null
   /** The last refusal of an upstream that says something to the client. */
@@ -83,6 +86,7 @@ function newRun(ctx: RequestContext, response: ClientAnswer): Run {
     deadlineMs,
     outputCap: ctx.outputCap,
     rescue: (first === undefined ? null : ctx.spares?.get(first)) ?? null,
+    begun: null,
     last: null,
     lastClass: null,
     refused: null,
@@ -134,9 +138,11 @@ async function tryTarget(
     return 'next'
   }
   for (let again = 0; ; again++) {
+    if (run.begun !== null) await noteSpent(ctx, run.begun)
     const result = await callTarget(ctx, target, run)
     if (!('error' in result)) return result
     note(run, result)
+    run.begun = hadBegun(ctx, result.error.code) ? target : null
     if (again === 0 && (await fitsSmaller(ctx, target, result))) {
       if (!begin(ctx, run, one)) return leave(ctx, 'next')
       continue

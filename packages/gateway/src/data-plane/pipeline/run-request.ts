@@ -18,6 +18,7 @@ import { readEnvelope } from './read-envelope.ts'
 import type { RequestContext } from './request-context.ts'
 import { runAttempts } from './run-attempts.ts'
 import { settle } from './settle.ts'
+import { hadBegun } from './spent-attempts.ts'
 
 /** The order is one of the product's promises: who asks, for what, may it, then send. `ctx` is authenticated. */
 export async function runRequest(ctx: RequestContext, response: ClientAnswer): Promise<void> {
@@ -125,14 +126,9 @@ function errorFrame(ctx: RequestContext, error: GatewayError): string {
   return ctx.protocol.renderStreamError(error, ctx.requestId)
 }
 
-/** Failures of an answer that had begun. */
-const BROKEN_OFF: ReadonlySet<string> = new Set(['upstream_truncated', 'upstream_timeout'])
-
 /** The client left a call under way, or the provider began an answer that did not come whole: at least the input was read. */
 function mayBeBilled(ctx: RequestContext, error: GatewayError): boolean {
-  if (ctx.call === null) return false
-  const begun = ctx.call.status >= 200 && ctx.call.status < 300
-  return ctx.clientGone || (begun && BROKEN_OFF.has(error.code))
+  return ctx.call !== null && (ctx.clientGone || hadBegun(ctx, error.code))
 }
 
 /** Answers a refusal in the client's own protocol, after it is recorded. */

@@ -6,6 +6,7 @@ import { learn } from '../routing/learn.ts'
 import { costNanoUsd } from '../usage/cost.ts'
 import { estimateInput, estimateOutput } from '../usage/count-input.ts'
 import type { RequestContext } from './request-context.ts'
+import { addSpentBefore } from './spent-attempts.ts'
 import { usageRecord } from './usage-record.ts'
 
 /**
@@ -29,7 +30,8 @@ const SETTLED = Promise.resolve()
 
 function close(ctx: RequestContext, spent: boolean): Promise<void> {
   ctx.costNanoUsd = spent ? costOf(ctx) : 0
-  settleLimits(ctx, spent)
+  addSpentBefore(ctx)
+  settleLimits(ctx, spent || ctx.spentBefore !== null)
   ctx.rewards = learn(ctx)
   noteCache(ctx)
   return ctx.dataPlane.recorder.record(usageRecord(ctx))
