@@ -14,6 +14,7 @@ import type { KeyChange, PolicyRecord } from './contracts/key.ts'
 import type { EventBus } from './contracts/event.ts'
 import type { Gate, LimitAlert } from './contracts/limit.ts'
 import type { ProviderFacts } from './contracts/provider.ts'
+import type { Room } from './contracts/room.ts'
 import type { LedgerWriter, Store } from './contracts/store.ts'
 import type { Control } from './control-plane/control.ts'
 import { StoreError } from './errors/store-error.ts'
@@ -39,6 +40,8 @@ export type Core = {
   readonly ledger: LedgerWriter
   readonly gate: Gate
   readonly durable: DurableCharges
+  /** Null: counters are shared with other processes. */
+  readonly room: Room | null
   /** Where the gate counts together with other processes; null: here only. */
   readonly gateBackend: GateBackend | null
   readonly keyRing: KeyRing
@@ -112,7 +115,7 @@ export async function composeCore(options: CoreOptions): Promise<Core> {
   for (const secret of [hashKey, adminToken, ...credentialsOf(plan)]) secrets.add(secret)
   const keyRing = emptyKeyRing(options, hashKeys, plan)
   keyRing.replaceAll([...(await store.keys.list()), ...configKeyRecords(config)])
-  const { gate, backend, durable } = await composeGate(config, {
+  const { gate, backend, durable, room } = await composeGate(config, {
     plan: () => plan,
     onAlert: (alert) => events.emit('budget.alert', alertData(alert)),
   })
@@ -134,6 +137,7 @@ export async function composeCore(options: CoreOptions): Promise<Core> {
     ledger,
     gate,
     durable,
+    room,
     gateBackend: backend,
     keyRing,
     targets,

@@ -1,5 +1,6 @@
 import type { GatewayConfig } from './config/gateway-config.ts'
 import { redisUrlOf } from './config/limits-backend.ts'
+import type { Room } from './contracts/room.ts'
 import type { DurableCharges } from './contracts/durable-charge.ts'
 import type { Gate, LimitAlert } from './contracts/limit.ts'
 import { createMemoryGate } from './data-plane/limits/memory-gate.ts'
@@ -31,6 +32,7 @@ export type GateBackend = {
 export type ComposedGate = {
   readonly gate: Gate
   readonly durable: DurableCharges
+  readonly room: Room | null
   readonly backend: GateBackend | null
 }
 
@@ -41,7 +43,7 @@ export async function composeGate(
   const url = redisUrlOf(config.limits.backend)
   if (url === null) {
     const gate = createMemoryGate({ clock: SYSTEM_CLOCK, onAlert: given.onAlert })
-    return { gate, durable: gate.durable, backend: null }
+    return { gate, durable: gate.durable, room: gate.room, backend: null }
   }
   // Its client takes time to load, and most start without it.
   const { createRedisServer } = await import('./storage/redis/redis-server.ts')
@@ -65,7 +67,7 @@ export async function composeGate(
     stop: () => gate.stop(),
     problem: () => gate.problem(),
   }
-  return { gate, durable: gate.durable, backend }
+  return { gate, durable: gate.durable, room: null, backend }
 }
 
 /** A client that never gets to the server must not keep the gateway from starting. */

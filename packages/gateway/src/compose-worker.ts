@@ -119,7 +119,11 @@ class Worker {
       write: (line) => send(`G${line.trimEnd()}`),
     })
     logs.root = this.#log
-    this.#gate = new WorkerGate({ send, clock: SYSTEM_CLOCK })
+    this.#gate = new WorkerGate({
+      send,
+      sendSoon: (line) => channel.sendSoon(line),
+      clock: SYSTEM_CLOCK,
+    })
     const journal =
       start.journal === null
         ? null
@@ -129,7 +133,7 @@ class Worker {
             onProblem: (problem) => this.#log.error({}, problem),
           })
     this.#recorder = createWorkerRecorder({
-      send,
+      send: (line) => channel.sendSoon(line),
       ledger: () => this.#plan.loaded.config.ledger.enabled,
       healthy: () => typeof this.#readiness['ledger'] !== 'string',
       onCommitted: (requestId) => journal?.done(requestId),
@@ -160,6 +164,10 @@ class Worker {
     switch (kind) {
       case 'r':
         return this.#gate.onReserved(text)
+      case 'o':
+        return this.#gate.onRoom(text)
+      case 'c':
+        return this.#gate.onAskedBack(text)
       case 'f':
         return this.#gate.onRefused(text)
       case 'b':

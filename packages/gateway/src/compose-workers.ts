@@ -48,6 +48,7 @@ export async function startWorkers(options: WorkersOptions): Promise<Workers> {
     start: (slot) => startMessage(options, { slot, port }),
     gate: core.gate,
     durable: core.durable,
+    room: core.room,
     recorder,
     store: {
       answers: options.answers,

@@ -1,3 +1,4 @@
+import type { Room } from './room.ts'
 import type { LimitAlgorithm, LimitScope, LimitUnit, ProcessGate, Reservation } from './limit.ts'
 
 /** What a request came to at one durable counter: enough to count the counter again from the records alone. */
@@ -40,4 +41,4 @@ export type DurableCharges = {
   abandon?(reservation: Reservation): void
 }
 
-export type DurableGate = ProcessGate & { readonly durable: DurableCharges }
+export type DurableGate = ProcessGate & { readonly durable: DurableCharges; readonly room: Room }

@@ -2,6 +2,7 @@ import type { Reservation } from '../contracts/limit.ts'
 import { createMemoryGate } from '../data-plane/limits/memory-gate.ts'
 import { KnownLimits } from '../workers/charge-names.ts'
 import { GateDesk } from '../workers/gate-desk.ts'
+import { Rooms } from '../workers/rooms.ts'
 import { readLine, type States } from '../workers/messages.ts'
 import { WorkerGate } from '../workers/worker-gate.ts'
 import type { GateUnderTest, MakeGate } from './gate-fixtures.ts'
@@ -21,11 +22,13 @@ export function workerGates(workers: number): MakeGate {
       ...(openOnRestore === undefined ? {} : { openOnRestore }),
     })
     const limits = new KnownLimits()
+    const rooms = new Rooms(owner.room)
     const members = Array.from({ length: workers }, () => {
       const desk: GateDesk = new GateDesk({
         gate: owner,
         durable: owner.durable,
         limits,
+        rooms,
         send: (line) => queueMicrotask(() => hear(gate, line)),
       })
       const gate: WorkerGate = new WorkerGate({
@@ -96,6 +99,10 @@ function hear(gate: WorkerGate, line: string): void {
   switch (line.charAt(0)) {
     case 'r':
       return gate.onReserved(text)
+    case 'o':
+      return gate.onRoom(text)
+    case 'c':
+      return gate.onAskedBack(text)
     case 'f':
       return gate.onRefused(text)
     case 'b':

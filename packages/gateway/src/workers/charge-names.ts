@@ -19,13 +19,14 @@ export class ChargeNames {
     this.#most = most
   }
 
-  /** Call before the numbers of a request's charges are asked for: they are all of one numbering. */
-  makeRoom(charges: number): void {
-    if (this.#counterCount + charges <= this.#most) return
+  /** Call before the numbers of a request's charges are asked for: they are all of one numbering. True: it is a new one. */
+  beginAnew(charges: number): boolean {
+    if (this.#counterCount + charges <= this.#most) return false
     this.#limits = new WeakMap()
     this.#limitCount = 0
     this.#counterCount = 0
     this.#send('X')
+    return true
   }
 
   numberOf({ limit, value, counterKey }: LimitCharge): number {

@@ -10,7 +10,21 @@ import type {
 } from '../contracts/limit.ts'
 import { demandedAmount } from '../data-plane/limits/amounts.ts'
 import { type KnownLimits, NamedCharges } from './charge-names.ts'
+import { KeptRoom, type Rooms } from './rooms.ts'
 import { MAY_LEASE, MAY_NOT_SHRINK, readLine, type ReserveLine } from './messages.ts'
+
+/** A worker gets room for so many calls like the one at hand. */
+const CALLS_AHEAD = 64
+/** And only where a counter has room for so many times that. */
+const FAR = 32
+const MOST_RECALLS = 3
+
+type Asked = {
+  readonly id: number
+  readonly numbers: readonly number[]
+  readonly charges: readonly LimitCharge[]
+  readonly demand: Demand
+}
 
 type Held = {
   readonly reservation: Reservation
@@ -21,6 +35,8 @@ type Held = {
 export type GateDeskOptions = {
   readonly gate: Gate
   readonly durable: DurableCharges
+  /** Null: workers ask for each reservation. */
+  readonly rooms: Rooms | null
   readonly limits: KnownLimits
   readonly send: (line: string) => void
 }
@@ -31,12 +47,19 @@ export class GateDesk {
   readonly #durable: DurableCharges
   readonly #names: NamedCharges
   readonly #send: (line: string) => void
+  readonly #rooms: Rooms | null
+  /** By the number of the counter. */
+  #kept = new Map<number, KeptRoom>()
+  /** How often the numbers of counters have begun anew. */
+  #numbering = 0
   readonly #held = new Map<number, Held>()
   #settled: Held[] = []
   #settledIds: number[] = []
   #closed = false
 
-  constructor({ gate, durable, limits, send }: GateDeskOptions) {
+  constructor({ gate, durable, rooms, limits, send }: GateDeskOptions) {
+    this.#rooms = rooms
+    rooms?.desks.add(this)
     this.#gate = gate
     this.#durable = durable
     this.#names = new NamedCharges(limits)
@@ -54,6 +77,14 @@ export class GateDesk {
         return true
       case 'X':
         this.#names.forget()
+        this.#numbering += 1
+        this.#giveBackAll()
+        return true
+      case 'K':
+        this.#reserveInRoom(text)
+        return true
+      case 'H':
+        this.#takeBack(text)
         return true
       case 'R':
         this.#reserve(text)
@@ -94,6 +125,8 @@ export class GateDesk {
    */
   abandonAll(journal: boolean): void {
     this.#closed = true
+    this.#rooms?.desks.delete(this)
+    this.#giveBackAll()
     for (const { reservation, demand } of this.#held.values()) {
       if (journal && this.#durable.abandon !== undefined) this.#durable.abandon(reservation)
       else this.#gate.settle(reservation, atWorst(reservation, demand))
@@ -101,11 +134,14 @@ export class GateDesk {
     this.#held.clear()
   }
 
-  #reserve(text: string): void {
+  #readReserve(
+    text: string,
+  ): [id: number, numbers: number[], charges: LimitCharge[], demand: Demand] {
     const line = readLine<ReserveLine>(text)
     const [id, inputTokens, outputTokens, fixedCostPicoUsd, outputPicoUsd, flags, model] = line
-    const charges: LimitCharge[] = []
-    for (let i = 7; i < line.length; i++) charges.push(this.#names.of(Number(line[i])))
+    const numbers: number[] = []
+    for (let i = 7; i < line.length; i++) numbers.push(Number(line[i]))
+    const charges = numbers.map((number) => this.#names.of(number))
     const demand: Demand = {
       inputTokens,
       outputTokens,
@@ -115,19 +151,25 @@ export class GateDesk {
       mayLease: (flags & MAY_LEASE) !== 0,
       ...(model === null ? {} : { model }),
     }
-    const asked = { id, charges, demand }
+    return [id, numbers, charges, demand]
+  }
+
+  #reserve(text: string): void {
+    const [id, numbers, charges, demand] = this.#readReserve(text)
+    const asked = { id, numbers, charges, demand }
     const result = this.#gate.reserve(charges, demand)
-    if (!(result instanceof Promise)) return this.#answer(asked, result)
-    result.then(
+    if (!(result instanceof Promise)) {
+      if (result.ok || this.#rooms === null || !this.#rooms.anyAside(charges)) {
+        return this.#answer(asked, result)
+      }
+    }
+    this.#reserveAgain(charges, demand, result).then(
       (late) => this.#answer(asked, late),
       (thrown: unknown) => this.#send(`b${JSON.stringify([id, messageOf(thrown)])}`),
     )
   }
 
-  #answer(
-    { id, charges, demand }: { id: number; charges: readonly LimitCharge[]; demand: Demand },
-    result: ReserveResult,
-  ): void {
+  #answer({ id, numbers, charges, demand }: Asked, result: ReserveResult): void {
     if (this.#closed) {
       if (result.ok) this.#gate.release(result.reservation)
       return
@@ -137,10 +179,94 @@ export class GateDesk {
     const held = { reservation, charges, demand }
     this.#held.set(id, held)
     const { outputTokens, heldTokens = outputTokens, excused } = reservation
+    this.#offer(numbers, charges, demand)
     const refusals = excused.map((one) => `[${refusalText(one, charges)}]`).join()
     this.#send(
       `r[${id},${outputTokens},${heldTokens},[${this.#statesText(held)}],${this.#holdsText(held)},[${refusals}]]`,
     )
+  }
+
+  /** What others have set aside and do not use is asked back before anybody is refused. */
+  async #reserveAgain(
+    charges: readonly LimitCharge[],
+    demand: Demand,
+    first: ReserveResult | Promise<ReserveResult>,
+  ): Promise<ReserveResult> {
+    let result = await first
+    for (let i = 0; i < MOST_RECALLS && !result.ok; i++) {
+      if (this.#rooms === null || !this.#rooms.anyAside(charges)) return result
+      await this.#rooms.askBack(charges)
+      result = await this.#gate.reserve(charges, demand)
+    }
+    return result
+  }
+
+  /** The worker has gone on already: it had room for this. */
+  #reserveInRoom(text: string): void {
+    const { room } = this.#rooms ?? {}
+    if (room === undefined) throw new TypeError('A worker used room that nobody gave it.')
+    const [id, numbers, charges, demand] = this.#readReserve(text)
+    for (const [index, number] of numbers.entries()) {
+      const charge = charges[index]
+      const kept = this.#kept.get(number)
+      if (charge === undefined || kept === undefined) continue
+      const amount = demandedAmount(charge.limit.unit, demand, demand.outputTokens)
+      kept.amount -= amount
+      room.giveBack(charge.counterKey, amount)
+    }
+    const reservation = room.reserveInRoom(charges, demand)
+    this.#held.set(id, { reservation, charges, demand })
+    this.#offer(numbers, charges, demand)
+  }
+
+  /** Room for many such calls, where the limits are so far away that nobody misses it. */
+  #offer(numbers: readonly number[], charges: readonly LimitCharge[], demand: Demand): void {
+    const { room } = this.#rooms ?? {}
+    if (room === undefined) return
+    let offers = ''
+    for (const [index, number] of numbers.entries()) {
+      const charge = charges[index]
+      if (charge === undefined) continue
+      const most = demandedAmount(charge.limit.unit, demand, demand.outputTokens) * CALLS_AHEAD
+      const known = this.#kept.get(number)
+      if (known !== undefined && !known.wants(most / 2)) continue
+      const more = Math.max(0, most - (known?.amount ?? 0))
+      if (!room.setAside(charge, more, FAR)) continue
+      const { at, era, durable, forMs } = room.place(charge)
+      const kept = known ?? new KeptRoom(charge)
+      kept.add(more, forMs)
+      this.#kept.set(number, kept)
+      offers += `,${number},${more},${at},${durable ? era : -1},${forMs}`
+    }
+    if (offers !== '') this.#send(`o[${this.#numbering}${offers}]`)
+  }
+
+  /** Resolves when the worker has given back what it has of these counters, or is gone. */
+  askBack(counterKeys: ReadonlySet<string>): Promise<unknown> {
+    const asked: Promise<void>[] = []
+    for (const [number, kept] of this.#kept) {
+      if (!counterKeys.has(kept.charge.counterKey)) continue
+      if (!kept.isAsked()) this.#send(`c${number}`)
+      asked.push(kept.returned())
+    }
+    return Promise.all(asked)
+  }
+
+  #takeBack(text: string): void {
+    const [number, amount] = readLine<readonly [number: number, amount: number]>(text)
+    const kept = this.#kept.get(number)
+    if (kept === undefined) return
+    kept.amount -= amount
+    this.#rooms?.room.giveBack(kept.charge.counterKey, amount)
+    kept.tellReturned()
+  }
+
+  #giveBackAll(): void {
+    for (const kept of this.#kept.values()) {
+      this.#rooms?.room.giveBack(kept.charge.counterKey, kept.amount)
+      kept.tellReturned()
+    }
+    this.#kept = new Map()
   }
 
   #extend(text: string): void {

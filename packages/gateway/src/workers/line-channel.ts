@@ -4,6 +4,8 @@ import type { Duplex } from 'node:stream'
 export type LineChannel = {
   /** Goes out with everything else that is sent in this turn of the event loop, in one write. */
   send(line: string): void
+  /** Goes out a little later when there is much to send: a write costs more than what is in it. For what can wait. */
+  sendSoon(line: string): void
   /** Writes now what was sent so far. */
   flush(): void
   /** Writes what was sent, then ends. */
@@ -16,10 +18,18 @@ export type LineHandlers = {
   readonly onClose: () => void
 }
 
+/** How long lines that can wait are gathered while there are many. */
+const GATHER_MS = 1
+/** So many in one write, or so soon after the one before, are many. */
+const MANY = 2
+
 /** Both ends are ours, so lines are not bounded: what is sent is bounded by the calls under way. */
 export function lineChannel(stream: Duplex, { onLine, onClose }: LineHandlers): LineChannel {
   let waiting: string[] = []
   let scheduled = false
+  let gathering: NodeJS.Timeout | null = null
+  let lastCount = 0
+  let lastAtMs = 0
   // Pieces, because a long text that is put together for each chunk is copied for each chunk.
   let begun: string[] = []
 
@@ -41,10 +51,20 @@ export function lineChannel(stream: Duplex, { onLine, onClose }: LineHandlers): 
 
   function flush(): void {
     scheduled = false
+    if (gathering !== null) clearTimeout(gathering)
+    gathering = null
     if (waiting.length === 0) return
+    lastCount = waiting.length
+    lastAtMs = performance.now()
     const text = `${waiting.join('\n')}\n`
     waiting = []
     if (stream.writable) stream.write(text)
+  }
+
+  function schedule(): void {
+    if (scheduled) return
+    scheduled = true
+    setImmediate(flush)
   }
 
   stream.setEncoding('utf8')
@@ -56,9 +76,14 @@ export function lineChannel(stream: Duplex, { onLine, onClose }: LineHandlers): 
   return {
     send(line) {
       waiting.push(line)
-      if (scheduled) return
-      scheduled = true
-      setImmediate(flush)
+      schedule()
+    },
+    sendSoon(line) {
+      waiting.push(line)
+      if (scheduled || gathering !== null) return
+      const busy = lastCount >= MANY || performance.now() - lastAtMs < GATHER_MS
+      if (busy) gathering = setTimeout(flush, GATHER_MS)
+      else schedule()
     },
     flush,
     end() {

@@ -15,6 +15,8 @@ import type { Readiness } from '../lib/readiness.ts'
  * | `C` | a counter that has not been named before: `[limit, value, key]`; it gets the next number |
  * | `X` | the numbers of limits and counters begin anew |
  * | `R` | reserve: `[reservation, input, output, fixed cost or null, output cost, flags, model or null, ...counters]` |
+ * | `K` | reserve, in room that the worker has: as `R`, and nothing is answered |
+ * | `H` | room that is not needed: `[counter, amount]` |
  * | `E` | extend: `[question, reservation, output]` |
  * | `S` | settle: `[reservation, input, output, cost]` |
  * | `U` | release: `[reservation]` |
@@ -28,6 +30,8 @@ import type { Readiness } from '../lib/readiness.ts'
  * | letter | what follows |
  * |---|---|
  * | `r` | reserved: `[reservation, output, held, states, holds, excused]` |
+ * | `o` | room: how often numbers began anew, then counter, amount more, ticket, era or -1, ms that these hold or null; again for the next |
+ * | `c` | room of the counter is asked back, all of it |
  * | `f` | refused: `[reservation, ...refusal]` |
  * | `b` | the gate failed: `[reservation, message]` |
  * | `e` | extended: `[question, held, holds]` |

@@ -13,10 +13,10 @@ import { actualAmount, demandedAmount } from '../data-plane/limits/amounts.ts'
 import { checkDemand } from '../data-plane/limits/memory-gate.ts'
 import type { Clock } from '../lib/clock.ts'
 import { ChargeNames } from './charge-names.ts'
+import { OwnRooms, type TakenRoom } from './own-room.ts'
+import { factsOf, heldOf, type OwnedFacts, refusalOf, reserveText, statesOf } from './gate-lines.ts'
 import {
   type Holds,
-  MAY_LEASE,
-  MAY_NOT_SHRINK,
   readLine,
   type RefusalNumbers,
   type ReservedLine,
@@ -40,7 +40,7 @@ type WaitingExtension = {
   readonly resolve: (held: number) => void
 }
 
-type Seen = { readonly free: number; readonly atMs: number }
+type Seen = { readonly state: LimitState; readonly atMs: number }
 
 /** A reservation that the owner holds; what it told of it. */
 export class OwnedReservation implements Reservation {
@@ -55,17 +55,16 @@ export class OwnedReservation implements Reservation {
   states: readonly LimitState[]
   #open = true
 
-  constructor(line: ReservedLine, { charges, demand }: Pick<Waiting, 'charges' | 'demand'>) {
-    const [id, outputTokens, heldTokens, states, holds, excused] = line
-    this.id = id
-    this.outputTokens = outputTokens
-    this.heldTokens = heldTokens
-    this.shrunk = outputTokens < demand.outputTokens
+  constructor(facts: OwnedFacts, { charges, demand }: Pick<Waiting, 'charges' | 'demand'>) {
+    this.id = facts.id
+    this.outputTokens = facts.outputTokens
+    this.heldTokens = facts.heldTokens
+    this.shrunk = facts.outputTokens < demand.outputTokens
     this.charges = charges
     this.demand = demand
-    this.states = statesOf(states, charges)
-    this.held = heldOf(holds, charges)
-    this.excused = excused.map((one) => refusalOf(one, charges))
+    this.states = facts.states
+    this.held = facts.held
+    this.excused = facts.excused
   }
 
   /** True the first time, so that a reservation is settled or released once. */
@@ -86,6 +85,8 @@ export class OwnedReservation implements Reservation {
  */
 export class WorkerGate implements RequestGate {
   readonly #send: (line: string) => void
+  /** For what nobody waits for. */
+  readonly #sendSoon: (line: string) => void
   readonly #clock: Clock
   readonly #names: ChargeNames
   readonly #waiting = new Map<number, Waiting>()
@@ -93,15 +94,21 @@ export class WorkerGate implements RequestGate {
   /** Settled, and their record is not committed yet: the owner tells their states once more. */
   readonly #settled = new Map<number, OwnedReservation>()
   #seen = new Map<string, Seen>()
+  readonly #rooms = new OwnRooms()
+  /** Counters by their numbers. */
+  readonly #named: LimitCharge[] = []
+  #numbering = 0
   #lastId = 0
   #open = 0
 
   constructor(options: {
     readonly send: (line: string) => void
+    readonly sendSoon?: (line: string) => void
     readonly clock: Clock
     readonly mostNames?: number
   }) {
     this.#send = options.send
+    this.#sendSoon = options.sendSoon ?? options.send
     this.#clock = options.clock
     this.#names = new ChargeNames(options.send, options.mostNames)
   }
@@ -113,21 +120,46 @@ export class WorkerGate implements RequestGate {
   }
 
   /** Throws a `RangeError` for a demand that is not made of whole numbers. */
-  reserve(charges: readonly LimitCharge[], demand: Demand): Promise<ReserveResult> {
+  reserve(charges: readonly LimitCharge[], demand: Demand): ReserveResult | Promise<ReserveResult> {
     checkDemand(demand)
     this.#lastId += 1
     const id = this.#lastId
-    this.#names.makeRoom(charges.length)
-    const { inputTokens, outputTokens, fixedCostPicoUsd, outputPicoUsd, model } = demand
-    const flags =
-      (demand.mayShrink === false ? MAY_NOT_SHRINK : 0) | (demand.mayLease === true ? MAY_LEASE : 0)
-    let line = `R[${id},${inputTokens},${outputTokens},${fixedCostPicoUsd},${outputPicoUsd},${flags},`
-    line += model === undefined ? 'null' : JSON.stringify(model)
-    for (const charge of charges) line += `,${this.#names.numberOf(charge)}`
-    this.#send(`${line}]`)
+    const taken = this.#rooms.take(charges, demand, {
+      nowMs: this.#clock.monotonicMs(),
+      toldOf: this.#toldOf,
+    })
+    if (taken !== null) return this.#reserveInRoom({ id, charges, demand }, taken)
+    if (this.#names.beginAnew(charges.length)) {
+      this.#rooms.forget()
+      this.#numbering += 1
+      this.#named.length = 0
+    }
+    const numbers = charges.map((charge) => this.#numberOf(charge))
+    this.#send(`R${reserveText(id, demand, numbers)}`)
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { charges, demand, resolve, reject })
     })
+  }
+
+  /** The owner is told, and nothing is waited for: it has kept room for this. */
+  #reserveInRoom(
+    { id, charges, demand }: Pick<Waiting, 'charges' | 'demand'> & { readonly id: number },
+    { numbers, states, held }: TakenRoom,
+  ): ReserveResult {
+    this.#sendSoon(`K${reserveText(id, demand, numbers)}`)
+    const { outputTokens } = demand
+    const facts = { id, outputTokens, heldTokens: outputTokens, states, held, excused: NOT_EXCUSED }
+    const reservation = new OwnedReservation(facts, { charges, demand })
+    this.#open += 1
+    return { ok: true, reservation }
+  }
+
+  readonly #toldOf = (counterKey: string): Seen | null => this.#seen.get(counterKey) ?? null
+
+  #numberOf(charge: LimitCharge): number {
+    const number = this.#names.numberOf(charge)
+    this.#named[number] = charge
+    return number
   }
 
   /** By what the owner told last: a hint, as its only use is to leave out an exact count. */
@@ -137,7 +169,9 @@ export class WorkerGate implements RequestGate {
     for (const { counterKey, limit } of charges) {
       const seen = this.#seen.get(counterKey)
       if (seen === undefined || nowMs - seen.atMs > FITS_AGE_MS) return false
-      if (demandedAmount(limit.unit, demand, demand.outputTokens) > seen.free) return false
+      const { amount, used, reserved } = seen.state
+      const needed = demandedAmount(limit.unit, demand, demand.outputTokens)
+      if (needed > amount - used - reserved) return false
     }
     return true
   }
@@ -158,7 +192,7 @@ export class WorkerGate implements RequestGate {
     if (!own.close()) return
     this.#open -= 1
     const { inputTokens, outputTokens, costNanoUsd } = actual
-    this.#send(`S${JSON.stringify([own.id, inputTokens, outputTokens, costNanoUsd])}`)
+    this.#sendSoon(`S${JSON.stringify([own.id, inputTokens, outputTokens, costNanoUsd])}`)
     own.states = own.states.map((state) => settledState(state, own, actual))
     this.#settled.set(own.id, own)
   }
@@ -167,7 +201,7 @@ export class WorkerGate implements RequestGate {
     const own = asOwned(reservation)
     if (!own.close()) return
     this.#open -= 1
-    this.#send(`U[${own.id}]`)
+    this.#sendSoon(`U[${own.id}]`)
   }
 
   statesOf(reservation: Reservation): readonly LimitState[] {
@@ -182,10 +216,31 @@ export class WorkerGate implements RequestGate {
     const line = readLine<ReservedLine>(text)
     const waiting = this.#take(line[0])
     if (waiting === null) return
-    const reservation = new OwnedReservation(line, waiting)
+    const reservation = new OwnedReservation(factsOf(line, waiting.charges), waiting)
     this.#open += 1
     this.#learn(reservation)
     waiting.resolve({ ok: true, reservation })
+  }
+
+  /** Room that the owner has set aside for this worker. */
+  onRoom(text: string): void {
+    const [numbering, ...numbers] = readLine<readonly (number | null)[]>(text)
+    // Of counters that had other numbers then: the owner has taken it back.
+    if (numbering !== this.#numbering) return
+    const nowMs = this.#clock.monotonicMs()
+    for (let i = 0; i + ROOM_NUMBERS <= numbers.length; i += ROOM_NUMBERS) {
+      const [number, amount, at, era] = numbers.slice(i, i + 4).map(Number)
+      const charge = this.#named[number ?? 0]
+      if (charge === undefined) continue
+      const forMs = numbers[i + 4] ?? null
+      this.#rooms.add(charge, [number ?? 0, amount ?? 0, at ?? 0, era ?? -1, forMs], nowMs)
+    }
+  }
+
+  /** Somebody else is short of it. */
+  onAskedBack(text: string): void {
+    const number = Number(text)
+    this.#send(`H[${number},${this.#rooms.giveUp(number)}]`)
   }
 
   onRefused(text: string): void {
@@ -229,13 +284,16 @@ export class WorkerGate implements RequestGate {
   #learn({ states, charges }: OwnedReservation): void {
     if (this.#seen.size + states.length > MOST_SEEN) this.#seen = new Map()
     const atMs = this.#clock.monotonicMs()
-    for (const { limit, value, used, reserved, amount } of states) {
+    for (const state of states) {
+      const { limit, value } = state
       const charge = charges.find((one) => one.limit === limit && one.value === value)
-      if (charge === undefined) continue
-      this.#seen.set(charge.counterKey, { free: amount - used - reserved, atMs })
+      if (charge !== undefined) this.#seen.set(charge.counterKey, { state, atMs })
     }
   }
 }
+
+const ROOM_NUMBERS = 5
+const NOT_EXCUSED: readonly Refusal[] = []
 
 function asOwned(reservation: Reservation): OwnedReservation {
   if (reservation instanceof OwnedReservation) return reservation
@@ -256,64 +314,4 @@ function settledState(
     used: state.used + used,
     reserved: Math.max(0, state.reserved - held),
   }
-}
-
-const STATE_NUMBERS = 5
-
-function statesOf(numbers: States, charges: readonly LimitCharge[]): readonly LimitState[] {
-  const states: LimitState[] = []
-  for (let i = 0; i + STATE_NUMBERS <= numbers.length; i += STATE_NUMBERS) {
-    const charge = charges[numbers[i] ?? 0]
-    if (charge === undefined) continue
-    states.push({
-      limit: charge.limit,
-      value: charge.value,
-      used: numbers[i + 1] ?? 0,
-      reserved: numbers[i + 2] ?? 0,
-      amount: numbers[i + 3] ?? 0,
-      resetsAtMs: numbers[i + 4] ?? null,
-    })
-  }
-  return states
-}
-
-const HOLD_NUMBERS = 4
-
-function heldOf([name, ...numbers]: Holds, charges: readonly LimitCharge[]): readonly HeldCharge[] {
-  const held: HeldCharge[] = []
-  for (let i = 0; i + HOLD_NUMBERS <= numbers.length; i += HOLD_NUMBERS) {
-    const charge = charges[numbers[i] ?? 0]
-    if (charge === undefined) continue
-    const { id, scope, unit, algorithm } = charge.limit
-    held.push({
-      counter: charge.counterKey,
-      amount: numbers[i + 1] ?? 0,
-      at: numbers[i + 2] ?? 0,
-      era: numbers[i + 3] ?? 0,
-      id,
-      scope,
-      value: charge.value,
-      unit,
-      algorithm,
-      ...(name === null ? {} : { reservation: name }),
-    })
-  }
-  return held
-}
-
-function refusalOf(numbers: RefusalNumbers, charges: readonly LimitCharge[]): Refusal {
-  const [at, used, reserved, amount, resetsAtMs, retryAfterMs, neverFits, backendAway] = numbers
-  const charge = charges[at]
-  if (charge === undefined) throw new RangeError('The owner refused for no limit.')
-  const refusal: Refusal = {
-    limit: charge.limit,
-    value: charge.value,
-    used,
-    reserved,
-    amount,
-    resetsAtMs,
-    retryAfterMs,
-    neverFits: neverFits === 1,
-  }
-  return backendAway === 1 ? { ...refusal, backendAway: true } : refusal
 }

@@ -12,6 +12,7 @@ import {
   type WorkerNews,
   type WorkerReport,
 } from './messages.ts'
+import type { Rooms } from './rooms.ts'
 import { createRecordDesk } from './record-desk.ts'
 import { answerStoreCall, type SharedStore } from './store-calls.ts'
 
@@ -20,6 +21,7 @@ export type WorkerLinkOptions = {
   readonly gate: Gate
   readonly durable: DurableCharges
   readonly limits: KnownLimits
+  readonly rooms: Rooms | null
   readonly recorder: Recorder
   readonly store: SharedStore
   /** The ledger did not take a record. */
@@ -51,13 +53,13 @@ export class WorkerLink {
 
   constructor(options: WorkerLinkOptions) {
     this.#options = options
-    const { stream, gate, durable, limits, recorder, onUnwritten } = options
+    const { stream, gate, durable, limits, rooms, recorder, onUnwritten } = options
     this.#channel = lineChannel(stream, {
       onLine: (line) => this.#take(line),
       onClose: () => this.#close(),
     })
     const send = (line: string): void => this.#channel.send(line)
-    this.desk = new GateDesk({ gate, durable, limits, send })
+    this.desk = new GateDesk({ gate, durable, limits, rooms, send })
     this.#record = createRecordDesk({
       recorder,
       takeSettled: () => this.desk.takeSettled(),

@@ -6,6 +6,8 @@ import type { Recorder } from '../contracts/recorder.ts'
 import { KnownLimits } from './charge-names.ts'
 import type { GateDesk } from './gate-desk.ts'
 import type { Change, SentError, WorkerNews, WorkerReport, WorkerStart } from './messages.ts'
+import type { Room } from '../contracts/room.ts'
+import { Rooms } from './rooms.ts'
 import type { SharedStore } from './store-calls.ts'
 import { WorkerLink } from './worker-link.ts'
 import type { Readiness } from '../lib/readiness.ts'
@@ -36,6 +38,8 @@ export type PoolOptions = {
   readonly start: (slot: number) => WorkerStart
   readonly gate: Gate
   readonly durable: DurableCharges
+  /** Null: counters are shared with others, so nothing can be kept for a worker. */
+  readonly room: Room | null
   readonly recorder: Recorder
   readonly store: SharedStore
   /** Settles what a worker that is gone has left, before the next one takes its place. */
@@ -65,6 +69,7 @@ export class WorkerPool {
   readonly #options: PoolOptions
   readonly #members = new Map<number, Member>()
   readonly #limits = new KnownLimits()
+  readonly #rooms: Rooms | null
   readonly #failures = new Map<number, number>()
   readonly #restarts = new Set<NodeJS.Timeout>()
   #lastReadiness = ''
@@ -75,6 +80,7 @@ export class WorkerPool {
 
   constructor(options: PoolOptions) {
     this.#options = options
+    this.#rooms = options.room === null ? null : new Rooms(options.room)
   }
 
   /** Resolves when all of them serve. Rejects with what the first that cannot says; then none is left. */
@@ -167,6 +173,7 @@ export class WorkerPool {
       gate,
       durable,
       limits: this.#limits,
+      rooms: this.#rooms,
       recorder,
       store,
       onUnwritten: () => this.#tellReadiness(),

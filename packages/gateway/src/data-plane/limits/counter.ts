@@ -38,6 +38,8 @@ export class Counter {
   era: Era
   /** Open reservations that may be extended. */
   leases = 0
+  /** Room that others may not take; see `Room`. */
+  aside = 0
   #limit: LimitPlan
   #outputs: OutputEstimates | null
   #restored: boolean
@@ -84,6 +86,10 @@ export class Counter {
     copy.leases = this.leases
     copy.#outputs = this.#outputs?.copy() ?? null
     return copy
+  }
+
+  freeAt(nowMs: number): number {
+    return this.meter.freeAt(nowMs) - this.aside
   }
 
   alertIfReached(nowMs: number, onAlert: (alert: LimitAlert) => void): void {

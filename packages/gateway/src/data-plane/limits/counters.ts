@@ -63,7 +63,8 @@ export class Counters {
         this.#hand = null
         return
       }
-      if (next.value.meter.idleAt(nowMs)) this.#byKey.delete(next.value.key)
+      const { meter, aside, key } = next.value
+      if (aside === 0 && meter.idleAt(nowMs)) this.#byKey.delete(key)
     }
   }
 
@@ -87,6 +88,7 @@ export class Counters {
     const counter = this.#add(charge, nowMs)
     counter.era = { id: nextEra(old.era.id, nowMs), base: [] }
     if (old.limit.unit !== charge.limit.unit) return counter
+    counter.aside = old.aside
     const amount = old.meter.settledAt(nowMs) + old.meter.reservedAt(nowMs)
     if (amount === 0) return counter
     const ticket = counter.meter.take(amount, nowMs)

@@ -29,8 +29,8 @@ export function leastHold({ outputTokens }: Demand): number {
 
 /** What a lease starts with: the whole output where there is room for many of its kind. */
 export function firstHold(counter: Counter, demand: Demand, nowMs: number): number {
-  const { limit, meter } = counter
-  const fits = outputThatFits(limit.unit, demand, meter.freeAt(nowMs))
+  const { limit } = counter
+  const fits = outputThatFits(limit.unit, demand, counter.freeAt(nowMs))
   if (limit.mode !== 'enforce') return demand.outputTokens
   return Math.max(leastHold(demand), Math.min(demand.outputTokens, Math.floor(fits / FIRST_SHARE)))
 }
@@ -48,7 +48,7 @@ export function extendLease(open: OpenReservation, wanted: number, nowMs: number
   for (const { limit, counter } of leased) {
     if (limit.mode !== 'enforce') continue
     const before = demandedAmount(limit.unit, demand, held)
-    const fits = outputThatFits(limit.unit, demand, before + counter.meter.freeAt(nowMs))
+    const fits = outputThatFits(limit.unit, demand, before + counter.freeAt(nowMs))
     most = Math.min(most, fits)
     share = Math.min(share, shareOf(counter, fits - held))
   }

@@ -17,6 +17,7 @@ import type {
   HeldCharge,
 } from '../../contracts/durable-charge.ts'
 import { aheadOf, type Clock } from '../../lib/clock.ts'
+import type { CounterPlace, Room } from '../../contracts/room.ts'
 import { actualAmount, demandedAmount } from './amounts.ts'
 import type { Counter } from './counter.ts'
 import { copyCounter, isDurable, restoreCounter, saveCounter } from './counter-state.ts'
@@ -75,6 +76,10 @@ class MemoryGate implements DurableGate {
   /** Hot: once per request. bench/gate.ts. Throws a `RangeError` for a demand that is not made of whole numbers. */
   reserve(charges: readonly LimitCharge[], demand: Demand): ReserveResult {
     checkDemand(demand)
+    return this.#reserve(charges, demand, false)
+  }
+
+  #reserve(charges: readonly LimitCharge[], demand: Demand, inRoom: boolean): ReserveResult {
     const nowMs = this.#clock.nowMs()
     this.#counters.sweep(nowMs)
     const holds: Hold[] = []
@@ -84,7 +89,7 @@ class MemoryGate implements DurableGate {
     for (const charge of charges) {
       const counter = this.#counters.of(charge, nowMs)
       if (!isHeld(holds, counter)) holds.push(new Hold(counter))
-      const short = shortageOf(counter, demand, nowMs)
+      const short = inRoom ? null : shortageOf(counter, demand, nowMs)
       if (short === null) continue
       const enforced = charge.limit.mode === 'enforce'
       if (short.kind === 'shrinks') {
@@ -209,6 +214,30 @@ class MemoryGate implements DurableGate {
     abandon: (reservation) => this.#abandon(asOpenReservation(reservation)),
   }
 
+  readonly room: Room = {
+    setAside: (charge, amount, times) => {
+      const nowMs = this.#clock.nowMs()
+      const counter = this.#counters.of(charge, nowMs)
+      if (counter.freeAt(nowMs) < amount * times) return false
+      counter.aside += amount
+      return true
+    },
+    giveBack: (counterKey, amount) => {
+      const counter = this.#counters.get(counterKey)
+      if (counter !== null) counter.aside = Math.max(0, counter.aside - amount)
+    },
+    aside: (counterKey) => this.#counters.get(counterKey)?.aside ?? 0,
+    place: (charge) => {
+      const nowMs = this.#clock.nowMs()
+      return placeOf(this.#counters.of(charge, nowMs), nowMs)
+    },
+    reserveInRoom: (charges, demand) => {
+      const result = this.#reserve(charges, demand, true)
+      if (result.ok) return result.reservation
+      throw new TypeError('A reservation in its own room was refused.')
+    },
+  }
+
   #abandon(open: OpenReservation): void {
     if (!open.close()) return
     this.#open -= 1
@@ -266,6 +295,15 @@ class MemoryGate implements DurableGate {
     }
     return states
   }
+}
+
+function placeOf(counter: Counter, nowMs: number): CounterPlace {
+  const { meter, era } = counter
+  const at = meter.take(0, nowMs)
+  meter.close({ ticket: at, amount: 0 }, 0, nowMs)
+  const endsAtMs = meter.kind === 'fixed' ? meter.endsAtMs(nowMs) : null
+  const forMs = endsAtMs === null ? null : endsAtMs - nowMs
+  return { at, era: era.id, durable: isDurable(counter), forMs }
 }
 
 /** A counter that is named twice must pass twice, but the request is charged once. */

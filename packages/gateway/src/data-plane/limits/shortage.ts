@@ -13,14 +13,14 @@ export type Shortage =
 
 /** Null: the counter can take the worst case. Hot: once per charge. bench/gate.ts */
 export function shortageOf(counter: Counter, demand: Demand, nowMs: number): Shortage | null {
-  const { limit, meter } = counter
+  const { limit } = counter
   if (demand.mayLease === true && isLeased(limit, demand)) {
     const least = demandedAmount(limit.unit, demand, leastHold(demand))
-    return least <= meter.freeAt(nowMs) ? null : { kind: 'refuses', needed: least }
+    return least <= counter.freeAt(nowMs) ? null : { kind: 'refuses', needed: least }
   }
   const worst = reservedOutput(counter, demand, demand.outputTokens)
   const needed = demandedAmount(limit.unit, demand, worst)
-  const free = meter.freeAt(nowMs)
+  const free = counter.freeAt(nowMs)
   if (needed <= free) return null
   if (limit.whenShort === 'refuse' || demand.mayShrink === false) return { kind: 'refuses', needed }
   const least = Math.min(limit.minOutputTokens, worst)
