@@ -49,6 +49,26 @@ function config(): object {
       narrow: { targets: [{ ...dear, id: 'narrow', context: 100 }] },
       broken: { targets: [{ provider: 'one', model: 'error-500' }] },
       off: { targets: [{ ...dear, id: 'off', enabled: false }] },
+      shy: {
+        targets: [
+          { provider: 'one', model: 'error-429', id: 'shy-one' },
+          { provider: 'two', model: 'error-429', id: 'shy-two' },
+        ],
+      },
+      quick: {
+        strategy: 'latency',
+        targets: [
+          { provider: 'one', model: 'slow-first-byte-150', id: 'late' },
+          { provider: 'two', model: 'words-2', id: 'early' },
+        ],
+      },
+      spread: {
+        strategy: 'least_busy',
+        targets: [
+          { provider: 'one', model: 'slow-first-byte-1500' },
+          { provider: 'two', model: 'slow-first-byte-1500' },
+        ],
+      },
       owned: {
         strategy: 'round_robin',
         targets: [
@@ -239,6 +259,42 @@ const anthropic = (): Anthropic =>
   new Anthropic({ apiKey: secret, baseURL: gateway.proxyUrl, maxRetries: 0 })
 const google = (): GoogleGenAI =>
   new GoogleGenAI({ apiKey: secret, httpOptions: { baseUrl: gateway.proxyUrl } })
+
+describe('what targets have shown', () => {
+  it('turns requests away from those that are set aside, and says for how long', async () => {
+    const first = await chat({ model: 'shy' })
+    expect([first.status, first.headers['x-tollgate-attempts']]).toEqual([429, '2'])
+    const second = await chat({ model: 'shy' })
+    expect([second.status, second.headers['x-tollgate-attempts']]).toEqual([429, '0'])
+    expect(Number(second.headers['retry-after'])).toBeLessThanOrEqual(2)
+    expect(errorOf(second)).toMatchObject({
+      code: 'targets_set_aside',
+      candidates: [
+        { target: 'shy-one', reason: 'cooldown' },
+        { target: 'shy-two', reason: 'cooldown' },
+      ],
+    })
+  })
+
+  it('sends requests to the quicker one', async () => {
+    for (let i = 0; i < 2; i++) await chat({ model: 'quick' })
+    for (let i = 0; i < 5; i++) {
+      const answer = await chat({ model: 'quick', stream: i % 2 === 0 })
+      expect(answer.headers['x-tollgate-provider']).toBe('two')
+    }
+    const { routing } = await recordOf(await chat({ model: 'quick' }))
+    const [early, late] = routing?.candidates ?? []
+    expect([early?.target, late?.target]).toEqual(['early', 'late'])
+    expect(late?.latency_ms).toBeGreaterThan(early?.latency_ms ?? Infinity)
+  })
+
+  it('spreads calls over those that have the fewest', async () => {
+    const answers = await Promise.all(Array.from({ length: 10 }, () => chat({ model: 'spread' })))
+    const atOne = answers.filter((answer) => answer.headers['x-tollgate-provider'] === 'one')
+    expect(answers.every(({ status }) => status === 200)).toBe(true)
+    expect(atOne.length).toBe(5)
+  })
+})
 
 describe('any model', () => {
   it.each(['*', 'auto'])('is asked for by %s', async (model) => {

@@ -161,6 +161,31 @@ describe.skipIf(POSTGRES_FOLDER === null)('postgres', () => {
       stop?.()
     })
 
+    it('tells that an alias changed or went, as of policies, and of no other note', async () => {
+      const [one, two] = [await open(), await open()]
+      let told = 0
+      const stop = two.store.changes?.follow({
+        keys: () => {},
+        policies: () => void (told += 1),
+        problem: () => {},
+      })
+      await vi.waitFor(() => expect(told).toBeGreaterThan(0))
+      const note = { name: 'fast', body: '{}', updatedAtMs: 1 }
+      const tellsOf = async (change: () => Promise<unknown>): Promise<void> => {
+        const before = told
+        await change()
+        await vi.waitFor(() => expect(told).toBeGreaterThan(before), 2000)
+      }
+      await tellsOf(() => one.store.notes.put('alias', [note]))
+      await tellsOf(() => one.store.notes.put('alias', [{ ...note, body: '{"a":1}' }]))
+      await tellsOf(() => one.store.notes.delete('alias', 'fast'))
+      const revision = "SELECT revision FROM tollgate.revisions WHERE name = 'policies'"
+      const before = await server.run(url, revision)
+      await one.store.notes.put('arm', [note])
+      expect(await server.run(url, revision)).toEqual(before)
+      stop?.()
+    })
+
     it('runs one change at a time over all gateways, and a failure leaves nothing locked', async () => {
       const [one, two] = [await open(), await open()]
       let inside = 0
