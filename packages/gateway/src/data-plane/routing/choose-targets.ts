@@ -64,8 +64,8 @@ function decide(ctx: RouteContext, entry: Entry, { groups, size }: Chosen): void
   const refused: CandidateView[] = []
   const rejected: Examined[] = []
   for (const { model, targets } of groups) {
-    const own = model === entry.model ? way : wayFor(ctx, model)
-    const selection = select(targets, { ...query, ...own }, model.name)
+    const own = model === entry.model ? query : { ...query, ...wayFor(ctx, model) }
+    const selection = select(targets, own, model.name)
     order.push(...selection.order)
     placed.push(...selection.candidates.slice(0, selection.order.length))
     refused.push(...selection.candidates.slice(selection.order.length))

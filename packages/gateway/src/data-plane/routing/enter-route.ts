@@ -40,8 +40,11 @@ function findEntry(ctx: RouteContext, requested: string): Entry | NoEntry {
   const alias = aliases?.get(requested)
   if (alias !== undefined && alias.enabled) return enterAlias(ctx, alias)
   if (WILDCARDS.has(requested)) {
-    if (wildcard === null || !ctx.endpoint.translated) return 'model_not_found'
-    return { model: wildcard, name: requested, alias: null }
+    if (wildcard !== null && ctx.endpoint.translated) {
+      return { model: wildcard, name: requested, alias: null }
+    }
+    // Some vendors have a model that is called `auto`; none has one that is called `*`.
+    if (requested === '*') return 'model_not_found'
   }
   const model = resolveModel(ctx.plan, key, requested)
   return model === null ? 'model_not_found' : { model, name: requested, alias: null }

@@ -18,8 +18,7 @@ export function requestSize(
   const envelope = known(ctx.envelope, 'envelope')
   const { choices, sizeBytes } = envelope
   const outputCap = cappedOutput(ctx)
-  const own = ctx.statedInputTokens ?? ctx.endpoint.boundInput(ctx.body)
-  const boundTokens = own === null ? null : own + (largestPrompts(ctx)?.boundTokens ?? 0)
+  const boundTokens = targets.some(hasContext) ? boundOf(ctx) : null
   const roughTokens = ctx.statedInputTokens ?? Math.ceil(sizeBytes / BYTES_PER_TOKEN)
   const size: RequestSize = { counted: null, boundTokens, roughTokens, outputCap, choices }
   if (ctx.statedInputTokens !== null) return size
@@ -27,6 +26,16 @@ export function requestSize(
   const counted = countFor(ctx, targets)
   if (counted instanceof Promise) return counted.then((one) => ({ ...size, counted: one }))
   return { ...size, counted }
+}
+
+/** Reads through the body, so it is asked only where it decides something. */
+function boundOf(ctx: RouteContext): number | null {
+  const own = ctx.statedInputTokens ?? ctx.endpoint.boundInput(ctx.body)
+  return own === null ? null : own + (largestPrompts(ctx)?.boundTokens ?? 0)
+}
+
+function hasContext({ contextTokens }: TargetPlan): boolean {
+  return contextTokens !== null
 }
 
 /** Whether so many tokens might not fit somewhere. */
