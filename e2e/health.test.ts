@@ -169,6 +169,24 @@ describe('one target alone', () => {
   })
 })
 
+describe('a hedged call', () => {
+  it('is answered by the second target; both are in the record, and the loser is paid', async () => {
+    await start()
+    one.manner = (response) => setTimeout(() => fine(response, Object(null)), 350)
+    const policy = { routing: { hedge: { after: '50ms' } } }
+    ;({ key } = await gateway.admin.createKey({ policy }))
+    const answer = await chat()
+    expect([answer.status, provider(answer)]).toEqual([200, 'two'])
+    expect(await attempts(answer)).toEqual([
+      ['one/m', null, 'cancelled'],
+      ['two/m', 200, null],
+    ])
+    const { usage, estimated } = await gateway.admin.record(answer.requestId)
+    expect([estimated, (usage.input ?? 0) > 5]).toEqual([true, true])
+    expect(await health('one/m')).toMatchObject({ state: 'healthy', in_flight: 0 })
+  })
+})
+
 describe('what is nobody’s fault', () => {
   it('changes no target: 100 malformed and 100 cancelled requests', async () => {
     await start()

@@ -110,7 +110,6 @@ describe('what the operator does not allow', () => {
       'custom_upstreams.enabled',
     ],
     [{ credential: 'vault:x' }, 'vault: is not available in this version'],
-    [{ routing: { hedge: true } }, 'not available in this version'],
     [{ memory: { enabled: true } }, 'not available in this version'],
   ])('is refused when a key is made: %j', async (policy, problem) => {
     const { code, err } = await refusedKey(policy)

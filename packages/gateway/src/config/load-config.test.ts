@@ -330,7 +330,7 @@ describe('loadConfig', () => {
       1,
       'unknown value "best"',
     ],
-    ['policy: { routing: { hedge: true } }', 'policy.routing.hedge', 1, 'not available in this'],
+    ['policy: { routing: { hedge: { max: 2 } } }', 'policy.routing.hedge.max', 1, ''],
     ['policy: { memory: { enabled: true } }', 'policy.memory', 1, 'not available in this version'],
     ['credentials: { allowed: [none] }', 'credentials.allowed[0]', 1, 'must be a secret'],
     ['credentials: { allowed: [sk-1] }', 'credentials.allowed[0]', 1, 'is not a secret reference'],

@@ -130,6 +130,8 @@ export type PolicyRoutingConfig = {
   readonly timeout?: UpstreamFields['timeout']
   readonly mode?: string
   readonly strategy?: Strategy
+  /** A second attempt at the next target, when the first is slow. `after`: `p95`, or a duration. */
+  readonly hedge?: { readonly after: string; readonly max: 1 }
   /** Models that are tried when a vendor's content filter refuses. */
   readonly content_fallbacks?: readonly string[]
   /** Models that are tried when the context is too small; true: all that the key may use. */

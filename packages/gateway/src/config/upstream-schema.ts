@@ -10,13 +10,12 @@ import {
   baseUrl,
   durationText,
   entryName,
-  looseObject,
   modelName,
   timeoutsObject,
   usdAmount,
 } from './schema-parts.ts'
 import { NO_SECRET, secretReferenceProblem } from './secret.ts'
-import { checkedText, NOT_AVAILABLE, strict, unavailable } from './validate.ts'
+import { checkedText, NOT_AVAILABLE, strict } from './validate.ts'
 
 /** Larger ones belong into the request itself, where the caps on bodies hold. Characters. */
 const MAX_PROMPT_CHARS = 100_000
@@ -75,7 +74,12 @@ export const routingSchema: z.ZodType<PolicyRoutingConfig> = strict({
   timeout: z.exactOptional(timeout),
   mode: z.exactOptional(entryName),
   strategy: z.exactOptional(strategyName),
-  hedge: unavailable(z.union([z.boolean(), looseObject])),
+  hedge: z.exactOptional(
+    strict({
+      after: z.union([z.literal('p95'), durationText]).default('p95'),
+      max: z.literal(1).default(1),
+    }),
+  ),
   content_fallbacks: z.exactOptional(z.array(modelName).max(MAX_FALLBACKS)),
   escalate: z.exactOptional(z.union([z.boolean(), z.array(modelName).min(1).max(MAX_FALLBACKS)])),
   min_weight: z.exactOptional(z.number().min(0).max(1_000_000)),

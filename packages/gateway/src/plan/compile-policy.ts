@@ -4,7 +4,7 @@ import { intersectCidrs } from '../lib/cidr.ts'
 import { compileLimit, nanoUsd, patternsOf } from './compile-limit.ts'
 import type { NameMatcher, PolicyPlan, RetryPlan } from './gateway-plan.ts'
 import { mergeLayer, type MergedPolicy } from './merge-policy.ts'
-import { compileRescue, compileRouting } from './merge-routing.ts'
+import { compileHedge, compileRescue, compileRouting } from './merge-routing.ts'
 import type { MergedUpstream } from './merge-upstream.ts'
 import { type Sourced, strictest } from './sourced.ts'
 
@@ -30,6 +30,7 @@ export function compilePolicy(
     retry: compileRetry(merged.upstream),
     directives: allTrue(merged.upstream.routing.directives),
     routing: compileRouting(merged.upstream.routing),
+    hedge: compileHedge(merged.upstream.routing),
     rescue: compileRescue(merged.upstream.routing),
     metadata: Object.fromEntries([...merged.metadata].map(([name, { value }]) => [name, value])),
   }

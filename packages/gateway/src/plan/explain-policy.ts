@@ -97,13 +97,14 @@ function upstreamFields({ upstream }: MergedPolicy): readonly ExplainedField[] {
 
 function routingFields(routing: MergedRouting): readonly ExplainedField[] {
   const { mode, strategy, maxCost, maxLatencyMs, minWeight, directives } = routing
-  const { contentFallbacks, escalate } = routing
+  const { contentFallbacks, escalate, hedgeAfter } = routing
   const weights = minWeight.map(({ value }) => value)
   return [
     single('routing.mode', mode),
     single('routing.strategy', strategy),
     single('routing.content_fallbacks', contentFallbacks),
     single('routing.escalate', escalate),
+    single('routing.hedge.after', hedgeAfter),
     field('routing.max_cost', strictest(maxCost), maxCost),
     cap('routing.max_latency', maxLatencyMs),
     field(

@@ -293,9 +293,13 @@ export type PolicyPlan = {
   readonly routing: PolicyRoutingPlan | null
   /** Null: no other model stands in after a content filter or a context that is too small. */
   readonly rescue: RescuePlan | null
+  readonly hedge: HedgePlan | null
   /** Headers and texts of users may ask something of the choice. */
   readonly directives: boolean
 }
+
+/** `afterMs` null: the 95th percentile of the target's times to the first byte. */
+export type HedgePlan = { readonly afterMs: number | null }
 
 export type RescuePlan = {
   /** Public models after a vendor's content filter. */

@@ -1,7 +1,7 @@
 import type { Strategy } from '../contracts/routing.ts'
 import { parseDurationMs } from '../lib/duration.ts'
 import { nanoUsd } from './compile-limit.ts'
-import type { PolicyRoutingPlan, RescuePlan } from './gateway-plan.ts'
+import type { HedgePlan, PolicyRoutingPlan, RescuePlan } from './gateway-plan.ts'
 import {
   addNumber,
   addScalar,
@@ -18,6 +18,8 @@ export type MergedRouting = {
   readonly strategy: Sourced<Strategy> | null
   readonly contentFallbacks: Sourced<readonly string[]> | null
   readonly escalate: Sourced<boolean | readonly string[]> | null
+  /** `p95`, or a duration. */
+  readonly hedgeAfter: Sourced<string> | null
   /** US dollars. */
   readonly maxCost: readonly Sourced<number>[]
   readonly maxLatencyMs: readonly Sourced<number>[]
@@ -30,6 +32,7 @@ export const NO_MERGED_ROUTING: MergedRouting = {
   strategy: null,
   contentFallbacks: null,
   escalate: null,
+  hedgeAfter: null,
   maxCost: [],
   maxLatencyMs: [],
   minWeight: [],
@@ -50,6 +53,7 @@ export function mergeRouting(
     strategy:
       strategy === undefined ? merged.strategy : sourced(strategy, layer, 'routing.strategy'),
     contentFallbacks: later(merged.contentFallbacks, content, 'routing.content_fallbacks'),
+    hedgeAfter: later(merged.hedgeAfter, routing.hedge?.after, 'routing.hedge.after'),
     escalate: later(merged.escalate, escalate, 'routing.escalate'),
     maxCost: addNumber(merged.maxCost, layer, {
       field: 'routing.max_cost',
@@ -74,6 +78,13 @@ export function mergeRouting(
       conflicts,
     }),
   }
+}
+
+/** Null: attempts are alone. */
+export function compileHedge({ hedgeAfter }: MergedRouting): HedgePlan | null {
+  if (hedgeAfter === null) return null
+  const { value } = hedgeAfter
+  return { afterMs: value === 'p95' ? null : parseDurationMs(value) }
 }
 
 /** Null: nothing stands in after such failures. */

@@ -7,6 +7,8 @@ import {
   type HarnessOptions,
   leftovers,
   NOTHING_LEFT,
+  openRaw,
+  rawPost,
   startHarness,
 } from '../../testing/data-plane-harness.ts'
 import { NO_USAGE, totalInputTokens } from '../../contracts/usage.ts'
@@ -14,12 +16,14 @@ import {
   type Exchange,
   type ScriptedUpstream,
   startScriptedUpstream,
+  streamAnswer,
   wholeAnswer,
 } from '../../testing/scripted-upstream.ts'
 import { fixture } from '../../testing/tap-replay.ts'
 
 const PROTOCOLS = new URL('../../protocols/', import.meta.url)
 const OK = wholeAnswer(200, fixture(new URL('openai-chat/', PROTOCOLS), 'whole.json'))
+const STREAM = streamAnswer([fixture(new URL('openai-chat/', PROTOCOLS), 'text.sse')])
 const WAIT = { timeout: 5000, interval: 2 }
 const MESSAGES = [{ role: 'user', content: 'hi' }]
 const AGAIN = { 'x-stainless-retry-count': '1' }
@@ -239,6 +243,91 @@ describe('an attempt that was given up after its answer had begun', () => {
       return totalInputTokens(usage) + (usage.outputTokens ?? 0)
     })
     expect(used).toBe((told[0] ?? 0) + (told[1] ?? 0))
+  })
+})
+
+const TWO = {
+  models: {
+    m: {
+      price: { input: 1, output: 2 },
+      targets: [{ provider: 'up' }, { provider: 'up', model: 'other' }],
+    },
+  },
+}
+const HEDGED = { routing: { hedge: { after: '60ms' } } }
+const later = (socket: Exchange['socket'], bytes: string | Buffer, ms: number): void => {
+  setTimeout(() => socket.destroyed || socket.write(bytes), ms)
+}
+
+describe('a second attempt at the same time', () => {
+  const answers = { m: { bytes: OK, ms: 0 }, other: { bytes: OK, ms: 0 } }
+
+  async function hedge(m: number, other: number, streamed = false): Promise<void> {
+    const bytes = streamed ? STREAM : OK
+    Object.assign(answers, { m: { bytes, ms: m }, other: { bytes, ms: other } })
+    await start(() => '', HEDGED, { config: TWO })
+    upstream.play = ({ socket, received }) => {
+      const one = bodyOf(received.body)['model'] === 'other' ? answers.other : answers.m
+      later(socket, one.bytes, one.ms)
+    }
+  }
+
+  it.each([false, true])(
+    'answers when the first is slow, which is ended and paid: streamed %s',
+    async (stream) => {
+      await hedge(5000, 0, stream)
+      const answer = await chat('m', { stream })
+      expect([answer.status, answer.aborted]).toEqual([200, false])
+      await vi.waitFor(() => expect(harness.records).toHaveLength(1), WAIT)
+      expect(upstream.exchanges[0]?.closedAtMs).not.toBeNull()
+      expect(lastRecord()).toMatchObject({ target: 'up/other', complete: true, estimated: true })
+      expect(lastRecord()?.attempts.map(({ target, errorClass }) => [target, errorClass])).toEqual([
+        ['up/m', 'cancelled'],
+        ['up/other', null],
+      ])
+      const { usage, costNanoUsd } = lastRecord() ?? {}
+      expect(costNanoUsd).toBeGreaterThan((usage?.outputTokens ?? 0) * 2000)
+      expect(harness.targets.signals('up/m', performance.now())).toMatchObject({
+        consecutiveFailures: 0,
+        inFlight: 0,
+      })
+    },
+  )
+
+  it('changes nothing when the first is quick, or wins all the same', async () => {
+    await hedge(0, 0)
+    expect((await chat('m')).headers['x-tollgate-attempts']).toBe('1')
+    expect(lastRecord()).toMatchObject({ target: 'up/m', estimated: false })
+    Object.assign(answers, { m: { bytes: OK, ms: 150 }, other: { bytes: OK, ms: 5000 } })
+    expect((await chat('m')).headers['x-tollgate-attempts']).toBe('2')
+    expect(lastRecord()?.attempts.map(({ target, errorClass }) => [target, errorClass])).toEqual([
+      ['up/other', 'cancelled'],
+      ['up/m', null],
+    ])
+  })
+
+  it('ends with its client, both of it', async () => {
+    await hedge(5000, 5000)
+    const client = await openRaw(harness.port)
+    client.socket.write(rawPost(harness, JSON.stringify({ model: 'm', messages: MESSAGES })))
+    await vi.waitFor(() => expect(upstream.exchanges).toHaveLength(2), WAIT)
+    client.socket.destroy()
+    await vi.waitFor(() => expect(harness.records).toHaveLength(1), WAIT)
+    expect(lastRecord()?.errorClass).toBe('cancelled')
+    await vi.waitFor(
+      () => expect(upstream.exchanges.map(({ closedAtMs }) => closedAtMs)).not.toContain(null),
+      WAIT,
+    )
+  })
+
+  it('fails as the second does, when both fail', async () => {
+    await hedge(150, 0)
+    Object.assign(answers, {
+      m: { bytes: BROKEN, ms: 150 },
+      other: { bytes: refusal(503, { message: 'busy' }), ms: 150 },
+    })
+    expect((await chat('m')).status).toBe(503)
+    expect(lastRecord()?.attempts.map(({ status }) => status)).toEqual([500, 503])
   })
 })
 

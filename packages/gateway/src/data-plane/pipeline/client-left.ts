@@ -7,6 +7,10 @@ import type { RequestContext } from './request-context.ts'
  */
 export function clientLeft(ctx: RequestContext): void {
   ctx.clientGone = true
+  if (ctx.arms !== null) {
+    for (const arm of ctx.arms) giveUp(arm)
+    return
+  }
   const provider = ctx.target?.provider
   if (provider?.onClientAbort !== 'drain') return giveUp(ctx)
   // What is read on can still be given to others.

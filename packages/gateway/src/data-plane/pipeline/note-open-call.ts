@@ -15,6 +15,7 @@ export function noteOpenCall(ctx: RequestContext): void | Promise<void> {
   const { durable } = openCalls
   const charges = reservation === null ? [] : [...durable.held(reservation)]
   if (attempt !== null) charges.push(...durable.held(attempt))
+  if (ctx.hedgeReservation !== null) charges.push(...durable.held(ctx.hedgeReservation))
   if (charges.length === 0 && noted === null) return
   ctx.noted = { attempt }
   return openCalls.calls.note(openCall(ctx, charges))

@@ -55,6 +55,7 @@ export async function openStream(
     lease: leaseOf(ctx, translated !== null),
     keepAliveFrame: ctx.protocol.keepAliveFrame,
     onStart: () => {
+      ctx.claim?.()
       ctx.upstreamMs += performance.now() - ctx.attemptStartedMs
       ctx.status = call.status
       const upstream = translated === null ? call.headers : TRANSLATED_HEAD

@@ -177,6 +177,12 @@ export class RequestContext<Scope extends RouteScope = DataPlane> {
   usage: Usage = NO_USAGE
   estimated = false
   costNanoUsd: number | null = null
+  /** Attempts that run at the same time; null: one alone. */
+  arms: readonly RequestContext[] | null = null
+  /** Of such an attempt: ends the others, before it writes its first byte. */
+  claim: (() => void) | null = null
+  /** Held for a second attempt at the same time. */
+  hedgeReservation: Reservation | null = null
   /** What attempts before the last one came to; null: nothing. */
   spentBefore: SpentBefore | null = null
   clientGone = false

@@ -10,6 +10,7 @@ import { beginAttempt, endAttempt, mayBeAsked } from './attempt-tickets.ts'
 import { callTarget } from './call-target.ts'
 import { checkClient } from './client-left.ts'
 import type { RequestContext, SpareFor } from './request-context.ts'
+import { hedgeAfterMs, hedged } from './hedge-attempt.ts'
 import { pause, reactionTo } from './retry-attempts.ts'
 import { shrinkOutput } from './shrink-output.ts'
 import { hadBegun, noteSpent } from './spent-attempts.ts'
@@ -41,9 +42,16 @@ type Run = {
  */
 export async function runAttempts(ctx: RequestContext, response: ClientAnswer): Promise<Answer> {
   const run = newRun(ctx, response)
-  for (const [index, target] of ctx.targets.entries()) {
-    if (ctx.spares !== null && !isCalledFor(ctx, run, target)) continue
-    const result = await tryTarget(ctx, run, { target, index, anyway: false })
+  for (let index = 0; index < ctx.targets.length; index++) {
+    const target = ctx.targets[index]
+    if (target === undefined || !isCalledFor(ctx, run, target)) continue
+    const afterMs = ctx.attemptCount > 0 ? null : hedgeAfterMs(ctx, target)
+    const attempt = { target, index, anyway: false }
+    const { outcome: result, both } =
+      afterMs === null
+        ? { outcome: await tryTarget(ctx, run, attempt), both: false }
+        : await tryHedged(ctx, run, { ...attempt, afterMs })
+    if (both) index += 1
     if (result === 'stop') {
       if (!callSpares(ctx, run)) break
     } else if (result !== 'next') return result
@@ -53,6 +61,23 @@ export async function runAttempts(ctx: RequestContext, response: ClientAnswer): 
     if (result !== 'next' && result !== 'stop') return result
   }
   return giveUp(ctx, run)
+}
+
+/** Together with the target behind it, if there is one. */
+async function tryHedged(
+  ctx: RequestContext,
+  run: Run,
+  { afterMs, ...attempt }: Try & { readonly afterMs: number },
+): Promise<{ readonly outcome: Answer | 'stop' | 'next'; readonly both: boolean }> {
+  const second = ctx.targets[attempt.index + 1]
+  if (second === undefined || !isCalledFor(ctx, run, second)) {
+    return { outcome: await tryTarget(ctx, run, attempt), both: false }
+  }
+  return hedged(ctx, afterMs, {
+    first: attempt.target,
+    second,
+    attempt: (own, target) => tryTarget(own, run, { ...attempt, target }),
+  })
 }
 
 function isCalledFor({ spares }: RequestContext, run: Run, target: TargetPlan): boolean {

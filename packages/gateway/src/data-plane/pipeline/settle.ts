@@ -91,6 +91,7 @@ function isUnknowable(ctx: RequestContext): boolean {
 function settleLimits(ctx: RequestContext, spent: boolean): void {
   const { gate } = ctx.dataPlane
   const { reservation, attemptReservation } = ctx
+  if (ctx.hedgeReservation !== null) gate.release(ctx.hedgeReservation)
   if (reservation === null && attemptReservation === null) return
   const actual = isUnknowable(ctx) ? atWorst(ctx.demand) : actualOf(ctx)
   for (const open of [reservation, attemptReservation]) {
