@@ -8,7 +8,7 @@ import { type ComposedTargets, composeTargets } from './compose-targets.ts'
 import type { GatewayConfig } from './config/gateway-config.ts'
 import { redisUrlOf } from './config/limits-backend.ts'
 import { type LoadedConfig, type LoadOptions, loadConfig } from './config/load-config.ts'
-import type { Secret } from './config/secret.ts'
+import type { Secret, SecretSources } from './config/secret.ts'
 import type { DurableCharges } from './contracts/durable-charge.ts'
 import type { KeyChange, PolicyRecord } from './contracts/key.ts'
 import type { EventBus } from './contracts/event.ts'
@@ -62,6 +62,9 @@ export type Core = {
   readonly recompile: () => Promise<void>
   /** Throws `ConfigError` or `PlanError`, and keeps the running plan. */
   readonly reload: () => Promise<void>
+  /** The plan of another configuration; nothing runs on it. Throws `PlanError`. */
+  readonly planOf: (config: GatewayConfig) => GatewayPlan
+  readonly secretSources: () => SecretSources
   readonly close: () => Promise<void>
 }
 
@@ -103,11 +106,12 @@ export async function composeCore(options: CoreOptions): Promise<Core> {
   let revision = 0
   const stored = storedParts(store)
   let parts: StoredParts = { storedPolicies: [], storedAliases: [] }
+  const planOf = (next: GatewayConfig, now: StoredParts): GatewayPlan =>
+    compilePlan({ config: next, catalogue, models, ...now, revision, env: options.load.env })
   const compile = async (from: LoadedConfig): Promise<GatewayPlan> => {
     const now = await stored()
     revision++
-    const { env } = options.load
-    const next = compilePlan({ config: from.config, catalogue, models, ...now, revision, env })
+    const next = planOf(from.config, now)
     parts = now
     return next
   }
@@ -150,6 +154,8 @@ export async function composeCore(options: CoreOptions): Promise<Core> {
     loaded: () => loaded,
     plan: () => plan,
     stored: () => parts,
+    planOf: (next) => planOf(next, parts),
+    secretSources: () => sourcesOf(options.load, loaded),
     recompile: async () => await swap(await compile(loaded), loaded),
     async reload() {
       const next = withProviders(loadConfig(options.load), options.load.env)
@@ -157,6 +163,11 @@ export async function composeCore(options: CoreOptions): Promise<Core> {
     },
     close: () => closeAll(store, gate, backend),
   }
+}
+
+/** As the running configuration looks them up. */
+function sourcesOf({ env, cwd }: LoadOptions, { file }: LoadedConfig): SecretSources {
+  return { env, folder: file === null ? cwd : path.dirname(file) }
 }
 
 /** What the plan takes from the store. */
@@ -326,6 +337,8 @@ export function controlOf(core: Core): CoreControl {
     config: core.loaded,
     plan: core.plan,
     recompile: core.recompile,
+    planOf: core.planOf,
+    secretSources: core.secretSources,
     adminToken,
     hashKey: hashKeys[0] ?? '',
     store,

@@ -23,12 +23,16 @@ export type AdminClient = {
 const USAGE_STATUSES: ReadonlySet<number> = new Set([400, 422])
 const PAGE_ITEMS = 1000
 const TIMEOUT_MS = 30_000
+/** Reads up to a million records. */
+const REPLAY_TIMEOUT_MS = 15 * 60_000
+const REPLAY_PATH = '/policies/replay'
 
 /** Over HTTP. `fetch` is the CLI's only client: it makes few calls, and the same types serve in-process. */
 export function httpCall(token: string): AdminCall {
   return async (request) => {
     request.headers.set('authorization', `Bearer ${token}`)
-    return await fetch(request, { signal: AbortSignal.timeout(TIMEOUT_MS), redirect: 'error' })
+    const timeoutMs = request.url.endsWith(REPLAY_PATH) ? REPLAY_TIMEOUT_MS : TIMEOUT_MS
+    return await fetch(request, { signal: AbortSignal.timeout(timeoutMs), redirect: 'error' })
   }
 }
 

@@ -20,7 +20,7 @@ import type {
 import type { ChoiceEvaluation, RewardView } from '../control-plane/reward-api.ts'
 import type { AliasView, RouteSimulation } from '../control-plane/routing-api.ts'
 import type { LedgerReconciliation, LedgerVerification } from '../control-plane/ledger-api.ts'
-import type { PolicySimulation } from '../control-plane/what-if-api.ts'
+import type { PolicyReplay, PolicySimulation } from '../control-plane/what-if-api.ts'
 import { isRecord } from '../lib/is-record.ts'
 
 export type Guard<T> = (value: unknown) => value is T
@@ -47,6 +47,7 @@ export const isPolicySimulation: Guard<PolicySimulation> = shaped<PolicySimulati
   'limits',
   'explain',
 )
+export const isPolicyReplay: Guard<PolicyReplay> = shaped<PolicyReplay>('before', 'after', 'notes')
 export const isDeleted: Guard<DeletedView> = shaped<DeletedView>('deleted')
 export const isProvider: Guard<ProviderView> = shaped<ProviderView>('name', 'protocols', 'base_url')
 export const isProviderTest: Guard<ProviderTestView> = shaped<ProviderTestView>('provider', 'ok')

@@ -45,6 +45,7 @@ const RECORD: UsageRecordView = {
   overhead_ms: 0.1,
   cache: null,
   limits: [],
+  asked: null,
   project: null,
   user_agent: null,
   session_id: null,

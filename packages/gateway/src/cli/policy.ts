@@ -7,6 +7,7 @@ import { withAdmin } from './connect-admin.ts'
 import { examples, jsonObject, printJson, withJson, withPlace } from './flags.ts'
 import { loadOptions, type PlaceFlags } from './load-options.ts'
 import { plainText } from './plain-text.ts'
+import { policyReplayCommand } from './policy-replay.ts'
 import { policyTestCommand } from './policy-test.ts'
 import { table } from './table.ts'
 
@@ -23,6 +24,7 @@ export function policyCommand(deps: CliDeps): Command {
     deleteCommand(deps),
     explainCommand(deps),
     policyTestCommand(deps),
+    policyReplayCommand(deps),
   ]
   for (const part of parts) command.addCommand(part)
   return examples(command, [

@@ -56,6 +56,8 @@ export type UsageRecord = {
   readonly limits: readonly string[]
   /** What it came to at limits of an hour or more, or for life. Absent: nothing, or in older records. */
   readonly charges?: readonly DurableCharge[]
+  /** What the request asked for. Null: its body was not read; absent in older records. */
+  readonly asked?: AskedRecord | null
   readonly project: string | null
   readonly userAgent: string | null
   readonly sessionId: string | null
@@ -65,6 +67,15 @@ export type UsageRecord = {
   readonly translation?: TranslationRecord | null
   /** Why it went where it went. Null: it came to no choice; absent in older records. */
   readonly routing?: RouteDecision | null
+}
+
+/**
+ * Upper bounds that the client set or that were counted: `inputTokens` null: nothing had to be counted; `maxOutputTokens`: its
+ * own cap over all the answers that it asked for, null: none.
+ */
+export type AskedRecord = {
+  readonly inputTokens: number | null
+  readonly maxOutputTokens: number | null
 }
 
 /** `losses`: fields of the request that could not be carried. */

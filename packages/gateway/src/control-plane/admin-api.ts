@@ -364,6 +364,11 @@ export type UsageRecordView = {
   readonly overhead_ms: number
   readonly cache: string | null
   readonly limits: readonly string[]
+  /** What the request asked for. Null: its body was not read, or the record is older. */
+  readonly asked: {
+    readonly input_tokens: number | null
+    readonly max_output_tokens: number | null
+  } | null
   readonly project: string | null
   readonly user_agent: string | null
   readonly session_id: string | null

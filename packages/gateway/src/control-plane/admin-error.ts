@@ -22,6 +22,7 @@ export const ADMIN_CODES = {
   key_revoked: 409,
   policy_in_use: 409,
   no_counter: 409,
+  replay_running: 409,
   body_too_large: 413,
   internal: 500,
   not_available: 501,

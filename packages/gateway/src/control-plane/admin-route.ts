@@ -16,6 +16,8 @@ type AdminCall<Query, Body> = {
   readonly param: (name: string) => string
   /** Null when the request has no such header. */
   readonly header: (name: string) => string | null
+  /** Aborted when the caller leaves. */
+  readonly signal: AbortSignal
 }
 
 type RouteFacts = {
@@ -102,6 +104,7 @@ async function readCall<Query, Body>(
     body: checked(route.body, sent),
     param: (name) => req.param(name) ?? '',
     header: (name) => req.header(name) ?? null,
+    signal: req.raw.signal,
   }
 }
 

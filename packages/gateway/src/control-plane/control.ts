@@ -1,4 +1,6 @@
+import type { GatewayConfig } from '../config/gateway-config.ts'
 import type { LoadedConfig } from '../config/load-config.ts'
+import type { SecretSources } from '../config/secret.ts'
 import type { EventBus } from '../contracts/event.ts'
 import type { Gate } from '../contracts/limit.ts'
 import type { Protocol } from '../contracts/protocol.ts'
@@ -34,6 +36,10 @@ export type Control = {
   readonly catalogue: ReadonlyMap<string, ProviderFacts>
   readonly config: () => LoadedConfig
   readonly plan: () => GatewayPlan
+  /** The plan of another configuration; nothing runs on it. Throws `PlanError`. */
+  readonly planOf: (config: GatewayConfig) => GatewayPlan
+  /** Where the secrets of the configuration are looked up. */
+  readonly secretSources: () => SecretSources
   /** Compiles the configuration and the stored policies anew and swaps them in. Throws `PlanError`; the old plan then stays. */
   readonly recompile: () => Promise<void>
   /** Reads the configuration file again. Throws `ConfigError` or `PlanError`; the old plan then stays. */

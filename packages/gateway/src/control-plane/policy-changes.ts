@@ -16,8 +16,8 @@ import { isFilePolicy } from './find-policy.ts'
 import { inTurn } from './in-turn.ts'
 import { keyReference } from './key-view.ts'
 
-/** A path of its own, so no policy can have this name. */
-const RESERVED_NAME = 'simulate'
+/** Paths of their own, so no policy can have these names. */
+const RESERVED_NAMES: ReadonlySet<string> = new Set(['simulate', 'replay'])
 
 /** Makes or replaces a stored policy. Every key that names it has it from the very next request on. Throws `AdminError`. */
 export function putPolicy(
@@ -125,7 +125,7 @@ async function storedPolicy(control: Control, name: string): Promise<PolicyRecor
 function checkName(control: Control, name: string): void {
   const result = validate(entryName, name)
   const problem = result.ok ? null : (result.findings[0]?.message ?? 'is no valid name')
-  if (problem !== null || name === RESERVED_NAME) {
+  if (problem !== null || RESERVED_NAMES.has(name)) {
     throw new AdminError('invalid_request', `name: ${problem ?? `"${name}" is reserved`}`, {
       path: 'name',
     })

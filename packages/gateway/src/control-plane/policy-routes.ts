@@ -7,8 +7,14 @@ import { allPolicies, findPolicy } from './find-policy.ts'
 import { pageOf } from './list-page.ts'
 import { deletePolicy, patchPolicy, putPolicy } from './policy-changes.ts'
 import { pageQuery, policyObject } from './request-schemas.ts'
+import { replayPolicy } from './replay-policy.ts'
 import { simulatePolicy } from './simulate-policy.ts'
-import { policySimulationBody, policySimulationSchema } from './what-if-schemas.ts'
+import {
+  policyReplaySchema,
+  policySimulationBody,
+  policySimulationSchema,
+  replayBody,
+} from './what-if-schemas.ts'
 import { timeText } from './written-times.ts'
 
 export const POLICY_ROUTES: readonly AdminRoute[] = [
@@ -30,6 +36,15 @@ export const POLICY_ROUTES: readonly AdminRoute[] = [
     body: policySimulationBody,
     answer: policySimulationSchema,
     handle: ({ control, body }) => simulatePolicy(control, body),
+  }),
+  jsonRoute({
+    method: 'POST',
+    path: '/policies/replay',
+    summary: 'What recorded requests had come to under another policy or configuration',
+    query: NO_QUERY,
+    body: replayBody,
+    answer: policyReplaySchema,
+    handle: ({ control, body, signal }) => replayPolicy(control, body, signal),
   }),
   jsonRoute({
     method: 'GET',

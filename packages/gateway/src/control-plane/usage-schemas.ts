@@ -58,6 +58,7 @@ export const usageRecordSchema: z.ZodType<UsageRecordView> = z.strictObject({
   overhead_ms: z.number(),
   cache: maybeText,
   limits: z.array(text),
+  asked: z.strictObject({ input_tokens: tokens, max_output_tokens: tokens }).nullable(),
   project: maybeText,
   user_agent: maybeText,
   session_id: maybeText,

@@ -1,6 +1,6 @@
 import type { LedgerSummary, RecordFilter, SummaryRow, UsageSum } from '../contracts/store.ts'
 import type { Usage } from '../contracts/usage.ts'
-import type { UsageRecord } from '../contracts/usage-record.ts'
+import type { AskedRecord, UsageRecord } from '../contracts/usage-record.ts'
 import { parseDurationMs, parseTimestampMs } from '../lib/duration.ts'
 import type {
   UsageFilter,
@@ -54,6 +54,7 @@ export function usageRecordView(record: UsageRecord): UsageRecordView {
     overhead_ms: record.overheadMs,
     cache: record.cache,
     limits: record.limits,
+    asked: askedView(record.asked ?? null),
     project: record.project,
     user_agent: record.userAgent,
     session_id: record.sessionId,
@@ -63,6 +64,11 @@ export function usageRecordView(record: UsageRecord): UsageRecordView {
     routing:
       record.routing === undefined || record.routing === null ? null : decisionView(record.routing),
   }
+}
+
+function askedView(asked: AskedRecord | null): UsageRecordView['asked'] {
+  if (asked === null) return null
+  return { input_tokens: asked.inputTokens, max_output_tokens: asked.maxOutputTokens }
 }
 
 export function usageSummaryView(summary: LedgerSummary): UsageSummary {

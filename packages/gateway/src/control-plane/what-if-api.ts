@@ -90,3 +90,95 @@ export type PolicySimulation = {
   } | null
   readonly explain: PolicyExplanation
 }
+
+/** Recorded requests once more, under what might be. */
+export type ReplayBody = {
+  /** RFC 3339, or how long ago, such as 24h. Default: 7d. */
+  readonly since?: string
+  readonly until?: string
+  /** Whose policy is tried: one key's own; else a team's; else the global one. Only their requests are told of. */
+  readonly key?: string
+  readonly team?: string
+  readonly policy?: JsonObject
+  /** True: `policy` is a merge patch of the key's own. */
+  readonly merge?: boolean
+  /** Sections of the configuration: `models`, `aliases`, `routing`, `policy`, `policies`, `teams`. */
+  readonly config?: JsonObject
+}
+
+/** What one of the two came to. `unknown_cost`: admitted, and nobody knows what it would have cost. */
+export type ReplayTotals = {
+  readonly admitted: number
+  readonly refused: number
+  readonly shrunk: number
+  readonly cost_nanousd: number
+  readonly unknown_cost: number
+}
+
+export type ReplayRowView = {
+  readonly name: string
+  readonly requests: number
+  readonly before: ReplayTotals
+  readonly after: ReplayTotals
+}
+
+type ReplayOutcomeView = {
+  readonly admitted: boolean
+  readonly target: string | null
+  readonly model: string | null
+  /** Of a refusal: the limit, else the code. */
+  readonly refused_by: string | null
+  readonly cost_nanousd: number | null
+  readonly shrunk: boolean
+}
+
+export type ReplayExampleView = {
+  readonly request_id: string
+  readonly started_at: string
+  readonly key_id: string
+  readonly model: string
+  readonly change: 'refused' | 'admitted' | 'shrunk' | 'not_shrunk' | 'target'
+  readonly before: ReplayOutcomeView
+  readonly after: ReplayOutcomeView
+}
+
+export type PolicyReplay = {
+  readonly since: string | null
+  readonly until: string | null
+  readonly scope: { readonly kind: 'all' | 'key' | 'team'; readonly value: string | null }
+  /** Read; those that no policy decides on are passed over. */
+  readonly records: number
+  readonly truncated: boolean
+  readonly passed_over: Readonly<Record<string, number>>
+  readonly requests: number
+  readonly recorded: { readonly refused: number; readonly cost_nanousd: number }
+  /** What is, replayed too, so that both are compared on equal terms. */
+  readonly before: ReplayTotals
+  readonly after: ReplayTotals
+  readonly saved_nanousd: number
+  readonly changes: Readonly<Record<ReplayExampleView['change'], number>>
+  readonly refused_by: readonly {
+    readonly name: string
+    readonly before: number
+    readonly after: number
+  }[]
+  readonly by_model: readonly ReplayRowView[]
+  /** `name`: the id of the key. */
+  readonly by_key: readonly ReplayRowView[]
+  readonly targets: readonly {
+    readonly from: string
+    readonly to: string
+    readonly requests: number
+    readonly before_nanousd: number
+    readonly after_nanousd: number
+  }[]
+  readonly examples: readonly ReplayExampleView[]
+  /** Of a key or a team: what changes for everybody else. */
+  readonly others: {
+    readonly requests: number
+    readonly changes: Readonly<Record<ReplayExampleView['change'], number>>
+  } | null
+  /** What a replay cannot know. */
+  readonly notes: readonly string[]
+  readonly duration_ms: number
+}

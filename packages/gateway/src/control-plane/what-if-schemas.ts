@@ -4,7 +4,14 @@ import { checkedText, strict } from '../config/validate.ts'
 import { NAMED_SCHEMAS, policyExplanationSchema, simulatedLimitSchema } from './answer-schemas.ts'
 import { policyObject, subjectBody } from './request-schemas.ts'
 import { decisionSchema } from './routing-schemas.ts'
-import type { PolicySimulation, PolicySimulationBody } from './what-if-api.ts'
+import type {
+  PolicyReplay,
+  PolicySimulation,
+  PolicySimulationBody,
+  ReplayBody,
+  ReplayRowView,
+  ReplayTotals,
+} from './what-if-api.ts'
 
 const MAX_TOKENS = 1e9
 const MAX_HEADERS = 100
@@ -101,3 +108,85 @@ export const policySimulationSchema: z.ZodType<PolicySimulation> = z.strictObjec
   explain: policyExplanationSchema,
 })
 NAMED_SCHEMAS.add(policySimulationSchema, { id: 'PolicySimulation' })
+
+export const replayBody: z.ZodType<ReplayBody> = strict({
+  since: z.exactOptional(shortText.describe('RFC 3339, or how long ago, such as 24h.')),
+  until: z.exactOptional(shortText),
+  key: z.exactOptional(shortText),
+  team: z.exactOptional(shortText),
+  policy: z.exactOptional(policyObject),
+  merge: flag,
+  config: z.exactOptional(z.record(z.string(), z.unknown())),
+})
+NAMED_SCHEMAS.add(replayBody, { id: 'ReplayBody' })
+
+const totals: z.ZodType<ReplayTotals> = z.strictObject({
+  admitted: count,
+  refused: count,
+  shrunk: count,
+  cost_nanousd: count,
+  unknown_cost: count,
+})
+const replayRow: z.ZodType<ReplayRowView> = z.strictObject({
+  name: text,
+  requests: count,
+  before: totals,
+  after: totals,
+})
+const changes = z.strictObject({
+  refused: count,
+  admitted: count,
+  shrunk: count,
+  not_shrunk: count,
+  target: count,
+})
+const replayOutcome = z.strictObject({
+  admitted: z.boolean(),
+  target: maybeText,
+  model: maybeText,
+  refused_by: maybeText,
+  cost_nanousd: count.nullable(),
+  shrunk: z.boolean(),
+})
+
+export const policyReplaySchema: z.ZodType<PolicyReplay> = z.strictObject({
+  since: maybeText,
+  until: maybeText,
+  scope: z.strictObject({ kind: z.enum(['all', 'key', 'team']), value: maybeText }),
+  records: count,
+  truncated: z.boolean(),
+  passed_over: z.record(text, count),
+  requests: count,
+  recorded: z.strictObject({ refused: count, cost_nanousd: count }),
+  before: totals,
+  after: totals,
+  saved_nanousd: count,
+  changes,
+  refused_by: z.array(z.strictObject({ name: text, before: count, after: count })),
+  by_model: z.array(replayRow),
+  by_key: z.array(replayRow),
+  targets: z.array(
+    z.strictObject({
+      from: text,
+      to: text,
+      requests: count,
+      before_nanousd: count,
+      after_nanousd: count,
+    }),
+  ),
+  examples: z.array(
+    z.strictObject({
+      request_id: text,
+      started_at: text,
+      key_id: text,
+      model: text,
+      change: z.enum(['refused', 'admitted', 'shrunk', 'not_shrunk', 'target']),
+      before: replayOutcome,
+      after: replayOutcome,
+    }),
+  ),
+  others: z.strictObject({ requests: count, changes }).nullable(),
+  notes: z.array(text),
+  duration_ms: count,
+})
+NAMED_SCHEMAS.add(policyReplaySchema, { id: 'PolicyReplay' })

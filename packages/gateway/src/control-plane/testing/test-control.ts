@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { GatewayConfig } from '../../config/gateway-config.ts'
 import { loadConfig, type LoadedConfig } from '../../config/load-config.ts'
 import type { Gate } from '../../contracts/limit.ts'
 import { createMemoryGate } from '../../data-plane/limits/memory-gate.ts'
@@ -13,7 +14,7 @@ import { MemoryTargetBook } from '../../data-plane/routing/target-book.ts'
 import { tryAdmission } from '../../data-plane/what-if/try-admission.ts'
 import { SYSTEM_CLOCK, type Clock } from '../../lib/clock.ts'
 import { createEventBus } from '../../observe/event-bus.ts'
-import { compilePlan } from '../../plan/compile-plan.ts'
+import { compilePlan, type PlanInput } from '../../plan/compile-plan.ts'
 import { configKeyRecords } from '../../plan/config-keys.ts'
 import type { GatewayPlan } from '../../plan/gateway-plan.ts'
 import { KeyRing } from '../../plan/key-ring.ts'
@@ -58,18 +59,21 @@ export async function testControl(
   let loaded = load(over)
   let upcoming: Readonly<Record<string, unknown>> | Error = over
   let revision = 0
-  const compile = async (from: LoadedConfig): Promise<GatewayPlan> => {
-    const storedPolicies = await store.policies.list()
-    revision += 1
-    return compilePlan({
-      config: from.config,
+  let stored: Pick<PlanInput, 'storedPolicies' | 'storedAliases'> = { storedPolicies: [] }
+  const planOf = (config: GatewayConfig): GatewayPlan =>
+    compilePlan({
+      config,
       catalogue: CATALOGUE,
       models: MODELS,
-      storedPolicies,
-      storedAliases: readStoredAliases(await store.notes.list(ALIAS_NOTES)),
+      ...stored,
       revision,
       env: { ACME_KEY: CREDENTIAL },
     })
+  const compile = async (from: LoadedConfig): Promise<GatewayPlan> => {
+    const storedAliases = readStoredAliases(await store.notes.list(ALIAS_NOTES))
+    stored = { storedPolicies: await store.policies.list(), storedAliases }
+    revision += 1
+    return planOf(from.config)
   }
   let plan = await compile(loaded)
   const hashKey = 'hash-key-of-the-tests'
@@ -112,6 +116,8 @@ export async function testControl(
     catalogue: CATALOGUE,
     config: () => loaded,
     plan: () => plan,
+    planOf,
+    secretSources: () => ({ env: { ACME_KEY: CREDENTIAL }, folder: dir }),
     async recompile() {
       plan = await compile(loaded)
       keyRing.usePlan(plan)

@@ -1,4 +1,9 @@
-import type { AttemptRecord, TranslationRecord, UsageRecord } from '../../contracts/usage-record.ts'
+import type {
+  AskedRecord,
+  AttemptRecord,
+  TranslationRecord,
+  UsageRecord,
+} from '../../contracts/usage-record.ts'
 import { sortableId } from '../../lib/sortable-id.ts'
 import { overheadMs } from '../http/answer-headers.ts'
 import { headField } from '../http/request-head.ts'
@@ -38,12 +43,23 @@ export function usageRecord(ctx: RequestContext): UsageRecord {
     cache: ctx.replayOf === null ? null : 'idempotent',
     limits: ctx.limitIds,
     charges: ctx.charges,
+    asked: askedOf(ctx),
     project: clientText(ctx, PROJECT_HEADERS),
     userAgent: clientText(ctx, ['user-agent']),
     sessionId: sessionOf(ctx.head),
     clientIp: ctx.clientIp,
     translation: translationOf(ctx),
     routing: toldDecision(ctx),
+  }
+}
+
+function askedOf({ envelope, demand }: RequestContext): AskedRecord | null {
+  if (envelope === null) return null
+  const { maxOutputTokens, choices } = envelope
+  const inputTokens = demand === null || demand.inputTokens === 0 ? null : demand.inputTokens
+  return {
+    inputTokens,
+    maxOutputTokens: maxOutputTokens === null ? null : maxOutputTokens * choices,
   }
 }
 

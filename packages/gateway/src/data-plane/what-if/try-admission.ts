@@ -30,6 +30,7 @@ import { isHeldByOthers } from '../stages/await-room.ts'
 import { readHints } from '../stages/read-hints.ts'
 import { resolveRoute } from '../stages/resolve-route.ts'
 import { bridgeFor, refuseLosses, translateRequest } from '../translation/translate-request.ts'
+import { requestRefusal } from './request-refusal.ts'
 import { stateRequest, type StatedRequest } from './stated-request.ts'
 
 export type TryScope = Omit<RouteScope, 'gate'> & {
@@ -212,8 +213,8 @@ function contextOf(scope: IsolatedScope, request: TriedRequest): AdmitContext {
 }
 
 function outcomeOf(tried: Tried, error: GatewayError | null): TriedAdmission {
-  const { ctx, target, translation } = tried
-  const refusal = tried.refusal ?? requestRefusal(tried)
+  const { ctx, gate, target, translation } = tried
+  const refusal = tried.refusal ?? requestRefusal(ctx, gate)
   return {
     error,
     status: error === null ? 200 : ctx.protocol.renderError(error, ctx.requestId).status,
@@ -229,15 +230,6 @@ function outcomeOf(tried: Tried, error: GatewayError | null): TriedAdmission {
     charges: chargesOf(tried),
     translation,
   }
-}
-
-/** Asked once more: what is refused takes nothing, so that the answer is the same. */
-function requestRefusal({ ctx, gate }: Tried): Refusal | null {
-  if (ctx.demand === null || ctx.reservation !== null) return null
-  const charges = requestCharges(ctx)
-  if (charges.length === 0) return null
-  const result = gate.reserve(charges, ctx.demand)
-  return result.ok ? null : result.refusal
 }
 
 function chargesOf({ ctx, present, target }: Tried): readonly TriedCharge[] {
