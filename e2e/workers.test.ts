@@ -4,6 +4,7 @@ import { askOf, type CallAnswer, call, inParallel, seeded } from './harness/call
 import { closeAll } from './harness/cleanup.ts'
 import { tempFolder } from './harness/folders.ts'
 import { type Gateway, startGateway, tollgate, writeConfig } from './harness/gateway.ts'
+import { billedTokens, mixedCalls, send } from './harness/mixed-calls.ts'
 import { nothingOpen } from './harness/nothing-open.ts'
 import { type SandboxProcess, startSandboxProcess } from './harness/sandbox.ts'
 import { waitFor } from './harness/wait-for.ts'
@@ -209,10 +210,8 @@ async function expectProven(gateway: Gateway, whole: readonly CallAnswer[]): Pro
   }
   expect(await gateway.admin.limit('life')).toMatchObject({ used: tokens, reserved: 0 })
   expect(await gateway.admin.limit('day')).toMatchObject({ used: records.length, reserved: 0 })
-  const metrics = await gateway.admin.metrics()
   const summary = await gateway.admin.summary()
   expect(summary.requests).toBe(records.length)
-  return void metrics
 }
 
 describe('ends', () => {
@@ -363,5 +362,99 @@ describe('how many', () => {
     const { code, err } = await tollgate(words, { folder })
     expect(code).toBe(1)
     expect(err).toContain(`${port} is in use`)
+  })
+})
+
+describe('what workers see together', () => {
+  it('targets in trouble are told from whichever worker saw it, and forgotten in all', async () => {
+    const gateway = await startGateway({ config: configOf(3) })
+    const { key } = await gateway.admin.createKey()
+    type Health = { targets: { target: string; consecutive_failures: number; state: string }[] }
+    const ofTarget = async (): Promise<Health['targets'][number] | undefined> => {
+      const { targets } = await gateway.admin.get<Health>('/health')
+      return targets.find(({ target }) => target === 'local/error-503')
+    }
+    for (let i = 0; i < 24; i++) await ask(gateway, key, 'error-503')
+    const seen = await waitFor('the failures', async () => {
+      const found = await ofTarget()
+      return found !== undefined && found.consecutive_failures > 0 && found
+    })
+    expect(seen.state).not.toBe('healthy')
+    const metrics = await gateway.admin.metrics()
+    expect(metrics.sum('tollgate_target_consecutive_failures')).toBeGreaterThan(0)
+    const { reset } = await gateway.admin.send<{ reset: string[] }>('POST', '/health/reset', {})
+    expect(reset).toContain('local/error-503')
+    expect((await ofTarget())?.consecutive_failures ?? 0).toBe(0)
+  })
+
+  it('ledger, bill, metrics and counters agree over 300 mixed calls with aborts', async () => {
+    const gateway = await startGateway({ config: configOf(2, {}, DURABLE) })
+    const { key } = await gateway.admin.createKey()
+    const agents = keptAgents(16)
+    await sandbox.forget()
+    const calls = mixedCalls(300, SEED)
+    const answers = await inParallel(
+      calls.map((one, index) => () => {
+        const agent = agents[index % agents.length]
+        const place = { url: gateway.proxyUrl, key }
+        return send(one, agent === undefined ? place : { ...place, agent })
+      }),
+      16,
+    )
+    for (const agent of agents) agent.destroy()
+    await nothingOpen(gateway.admin)
+    const heard = answers.filter(({ requestId }) => requestId !== '')
+    const records = await waitFor('the records', async () => {
+      const all = await gateway.admin.records()
+      return all.length >= heard.length && all
+    })
+    const byId = new Map(records.map((record) => [record.request_id, record]))
+    const { items } = await sandbox.bill()
+    let told = 0
+    for (const line of items) {
+      const record = byId.get(line.gatewayRequestId ?? '')
+      if (record === undefined) throw new Error(`no record of ${line.gatewayRequestId}`)
+      if (line.outcome !== 'finished' || !line.usageReported) continue
+      told += 1
+      const { input, output, cache_read, cache_write_5m, cache_write_1h } = record.usage
+      const { input: billed, ...kinds } = billedTokens(line)
+      expect({ input, output, cache_read, cache_write_5m, cache_write_1h }).toMatchObject({
+        input: billed,
+        output: kinds.output,
+      })
+    }
+    expect(told).toBeGreaterThan(80)
+    expect(heard.filter(({ requestId }) => !byId.has(requestId))).toEqual([])
+    const output = records.reduce((sum, { usage }) => sum + (usage.output ?? 0), 0)
+    expect(await gateway.admin.limit('life')).toMatchObject({ reserved: 0 })
+    const metrics = await gateway.admin.metrics()
+    const summary = await gateway.admin.summary()
+    expect(metrics.sum('tollgate_requests_total')).toBe(summary.requests)
+    expect(summary.usage.output).toBe(output)
+    expect(metrics.sum('tollgate_tokens_total', { kind: 'output' })).toBe(output)
+    expect(Math.round(metrics.sum('tollgate_cost_usd_total') * 1e9)).toBe(summary.cost_nanousd)
+    const { code, out } = await gateway.cli('ledger', 'verify', '--chain')
+    expect({ code, out }).toMatchObject({
+      code: 0,
+      out: expect.stringContaining(': 0 differences'),
+    })
+  })
+
+  it('a call under an idempotency key is made once, whichever worker it comes to', async () => {
+    const gateway = await startGateway({ config: configOf(3) })
+    const { key } = await gateway.admin.createKey()
+    await sandbox.forget()
+    const { path, body } = askOf({ model: 'words-20+delay-5', maxTokens: 50 })
+    const headers = { 'idempotency-key': `once-${SEED}` }
+    const answers = await inParallel(
+      Array.from(
+        { length: 12 },
+        () => () => call(`${gateway.proxyUrl}${path}`, { key, body, headers }),
+      ),
+      12,
+    )
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]))
+    expect(new Set(answers.map(({ text }) => text)).size).toBe(1)
+    expect((await sandbox.bill()).items).toHaveLength(1)
   })
 })

@@ -5,6 +5,7 @@ import type { Workers } from './compose-workers.ts'
 import type { GatewayConfig } from './config/gateway-config.ts'
 import type { LoadOptions } from './config/load-config.ts'
 import type { AnswerStore } from './contracts/answer-store.ts'
+import type { TargetControl } from './control-plane/control.ts'
 import { createListener } from './data-plane/http/listener.ts'
 import type { DataPlane } from './data-plane/pipeline/data-plane.ts'
 import { drainable } from './drain-server.ts'
@@ -46,6 +47,10 @@ export async function openProxy(core: Core, front: Front, parts: ProxyParts): Pr
   })
   front.workers = workers
   return { proxyUrl: workers.proxyUrl, drain: (graceMs) => workers.pool.stop(graceMs) }
+}
+
+export function targetsOf({ targets }: Core, { workers }: Front): TargetControl {
+  return workers?.targets ?? targets.control
 }
 
 export function inFlightOf({ workers }: Front): number {

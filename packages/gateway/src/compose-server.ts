@@ -5,7 +5,7 @@ import { composeBandit } from './compose-bandit.ts'
 import { type ComposedAnswers, composeAnswers } from './compose-answers.ts'
 import { composeFeedback } from './compose-feedback.ts'
 import { composeOpenCalls } from './compose-open-calls.ts'
-import { type Front, inFlightOf, openProxy, workersReadiness } from './compose-proxy.ts'
+import { type Front, inFlightOf, openProxy, targetsOf, workersReadiness } from './compose-proxy.ts'
 import type { LoadedConfig, LoadOptions } from './config/load-config.ts'
 import { loadConfig } from './config/load-config.ts'
 import { watchConfig } from './config/watch-config.ts'
@@ -210,7 +210,7 @@ function composeDataPlane(
       requestsInFlight: () => dataPlane.load.inFlight + inFlightOf(front),
       openReservations: () => core.gate.openReservations(),
       keys: () => core.keyRing.list().length,
-      targets: () => core.targets.book.list(SYSTEM_CLOCK.monotonicMs()),
+      targets: () => targetsOf(core, front).list(SYSTEM_CLOCK.monotonicMs()),
       ...backendGauge(core),
     },
     workers: () => front.workers?.pool ?? null,
@@ -303,6 +303,7 @@ function composeControl(core: Core, parts: DataPlaneParts): Control {
   const { dataPlane, stats, metrics, log, front } = parts
   return {
     ...controlOf(core),
+    targets: targetsOf(core, front),
     serving: true,
     reload: () => reload(core, metrics, log),
     stats: () => stats.view(),

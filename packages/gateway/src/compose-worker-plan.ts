@@ -70,6 +70,10 @@ export class WorkerPlan {
       case 'plan':
         this.#use(change)
         break
+      case 'reset-targets':
+        // What cannot be deleted in the store now is out of date soon.
+        void this.targets.control.reset(change.target).catch(() => {})
+        break
       case 'put-key':
         this.keyRing.put(change.key)
         break

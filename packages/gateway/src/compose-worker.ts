@@ -8,6 +8,7 @@ import { IdempotentCalls } from './data-plane/idempotency/idempotent-calls.ts'
 import type { DataPlane } from './data-plane/pipeline/data-plane.ts'
 import { RetryBudgets } from './data-plane/routing/retry-budget.ts'
 import { Rewards } from './data-plane/routing/reward.ts'
+import { HealthProbes } from './data-plane/upstream/health-probes.ts'
 import { WarmCaches } from './data-plane/routing/warm-caches.ts'
 import { Rotations } from './data-plane/routing/rotations.ts'
 import { UpstreamPools } from './data-plane/upstream/pools.ts'
@@ -36,6 +37,7 @@ import { createWorkerRecorder, type WorkerRecorder } from './workers/worker-reco
 const CHANNEL_FD = 4
 const MEMO_BYTES = 32 * 1024 * 1024
 const TOUCH_EVERY_MS = 5000
+const REPORT_EVERY_MS = 1000
 const LAST_RECORDS_MS = 2000
 const FAILURE = 1
 /**
@@ -109,7 +111,13 @@ class Worker {
     const logs: { root: RootLogger | null } = { root: null }
     this.#plan = new WorkerPlan(start, {
       onProblem: (problem) => logs.root?.warn({}, problem),
-      events: { emit: (type, data) => tell(channel, { kind: 'event', type, data }) },
+      events: {
+        emit: (type, data) => {
+          tell(channel, { kind: 'event', type, data })
+          // What is told of a target is true when the event is read.
+          setImmediate(() => this.#report(false))
+        },
+      },
       store: this.#store,
     })
     this.#log = createLogger({
@@ -152,11 +160,19 @@ class Worker {
     )
     learning.start((err) => this.#log.warn({ err }, 'what the bandit learned is not saved yet'))
     this.#learning = learning
-    const proxy = createListener(this.#composeDataPlane(learning.bandit))
+    const dataPlane = this.#composeDataPlane(learning.bandit)
+    const proxy = createListener(dataPlane)
+    new HealthProbes({
+      plan: () => this.#plan.plan,
+      book: this.#plan.targets.book,
+      tools: dataPlane,
+      nowMs: () => SYSTEM_CLOCK.monotonicMs(),
+    }).start()
     this.#drain = drainable(proxy)
     await listen(proxy, port, this.#plan.loaded.config.server.host)
     tell(this.#channel, { kind: 'listening' })
     setInterval(() => this.#tellTouched(), TOUCH_EVERY_MS).unref()
+    setInterval(() => this.#report(false), REPORT_EVERY_MS).unref()
   }
 
   /** Answers of each request. */
@@ -191,20 +207,14 @@ class Worker {
     switch (news.kind) {
       case 'change':
         this.#plan.change(news.change)
+        if (news.change.kind === 'reset-targets') this.#report(false)
         this.#log.setLevel(this.#plan.loaded.config.log.level)
         return tell(this.#channel, { kind: 'applied', number: news.number })
       case 'readiness':
         this.#readiness = news.readiness
         return
-      case 'report': {
-        const { user, system } = process.cpuUsage()
-        return tell(this.#channel, {
-          kind: 'report',
-          inFlight: this.#load.inFlight,
-          cpuSeconds: (user + system) / 1e6,
-          residentBytes: process.memoryUsage.rss(),
-        })
-      }
+      case 'report':
+        return this.#report(true)
       case 'drain':
         return void this.#stop(news.graceMs)
     }
@@ -242,6 +252,22 @@ class Worker {
         }),
       readiness: () => this.#readiness,
     }
+  }
+
+  #report(isAnswer: boolean): void {
+    const { user, system } = process.cpuUsage()
+    const nowMs = SYSTEM_CLOCK.monotonicMs()
+    tell(this.#channel, {
+      kind: 'report',
+      isAnswer,
+      inFlight: this.#load.inFlight,
+      cpuSeconds: (user + system) / 1e6,
+      residentBytes: process.memoryUsage.rss(),
+      targets: this.#plan.targets.book.list(nowMs).map(({ setAsideUntilMs, ...rest }) => {
+        const setAsideForMs = setAsideUntilMs === null ? null : setAsideUntilMs - nowMs
+        return Object.assign(rest, { setAsideForMs })
+      }),
+    })
   }
 
   #tellTouched(): void {

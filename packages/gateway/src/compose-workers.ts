@@ -6,6 +6,8 @@ import { settleWorker, workerJournal } from './compose-open-calls.ts'
 import type { LoadOptions } from './config/load-config.ts'
 import type { AnswerStore } from './contracts/answer-store.ts'
 import type { Recorder } from './contracts/recorder.ts'
+import type { TargetControl } from './control-plane/control.ts'
+import { SYSTEM_CLOCK } from './lib/clock.ts'
 import type { Readiness } from './lib/readiness.ts'
 import type { RootLogger } from './observe/log.ts'
 import type { PlanSource, WorkerStart } from './workers/messages.ts'
@@ -31,6 +33,8 @@ export type WorkersOptions = {
 export type Workers = {
   readonly pool: WorkerPool
   readonly proxyUrl: string
+  /** Of all workers together. */
+  readonly targets: TargetControl
   /** Tells all workers the plan of this moment. Resolves when they use it. */
   readonly usePlan: () => Promise<void>
 }
@@ -73,10 +77,30 @@ export async function startWorkers(options: WorkersOptions): Promise<Workers> {
   await pool.start()
   return {
     pool,
+    targets: targetsOf(core, pool),
     proxyUrl: `http://${host.includes(':') ? `[${host}]` : host}:${port}`,
     async usePlan() {
       pool.change({ kind: 'plan', ...planSource(core) })
       await pool.applied()
+    },
+  }
+}
+
+function targetsOf({ targets }: Core, pool: WorkerPool): TargetControl {
+  return {
+    // The owner sends nothing anywhere: its own book says what a target is of which nothing is known.
+    signals: (target, nowMs) =>
+      pool.targets(nowMs).get(target) ?? targets.book.signals(target, nowMs),
+    list: (nowMs) => [...pool.targets(nowMs).values()],
+    isKnown: (target) => pool.targets(SYSTEM_CLOCK.monotonicMs()).has(target),
+    async reset(target) {
+      const known = [...pool.targets(SYSTEM_CLOCK.monotonicMs()).keys()].filter(
+        (one) => target === null || one === target,
+      )
+      await targets.control.reset(target)
+      pool.change({ kind: 'reset-targets', target })
+      await pool.applied()
+      return known
     },
   }
 }

@@ -1,5 +1,6 @@
 import type { KeyChange, KeyRecord, PolicyRecord } from '../contracts/key.ts'
 import type { EventType } from '../contracts/event.ts'
+import type { TargetSignals } from '../contracts/routing.ts'
 import type { StoredAlias } from '../plan/compile-routing.ts'
 import type { Readiness } from '../lib/readiness.ts'
 
@@ -120,7 +121,11 @@ export type WorkerStart = PlanSource & {
 }
 
 /** Numbered: the worker says when it holds. */
-export type Change = ({ readonly kind: 'plan' } & PlanSource) | KeyChange
+export type Change =
+  | ({ readonly kind: 'plan' } & PlanSource)
+  | KeyChange
+  /** Null: every target. */
+  | { readonly kind: 'reset-targets'; readonly target: string | null }
 
 export type OwnerNews =
   | WorkerStart
@@ -133,13 +138,21 @@ export type WorkerReport = {
   readonly inFlight: number
   readonly cpuSeconds: number
   readonly residentBytes: number
+  readonly targets: readonly SentTarget[]
+}
+
+/** Clocks of two processes begin at different times. */
+export type SentTarget = Omit<TargetSignals, 'setAsideUntilMs'> & {
+  readonly target: string
+  readonly setAsideForMs: number | null
 }
 
 export type WorkerNews =
   | { readonly kind: 'listening' }
   | { readonly kind: 'failed'; readonly error: SentError }
   | { readonly kind: 'applied'; readonly number: number }
-  | ({ readonly kind: 'report' } & WorkerReport)
+  /** `isAnswer`: it was asked for. */
+  | ({ readonly kind: 'report'; readonly isAnswer: boolean } & WorkerReport)
   | { readonly kind: 'drained' }
   | {
       readonly kind: 'event'

@@ -32,7 +32,7 @@ export type WorkerLinkOptions = {
   readonly onClose: () => void
 }
 
-const NO_REPORT: WorkerReport = { inFlight: 0, cpuSeconds: 0, residentBytes: 0 }
+const NO_REPORT: WorkerReport = { inFlight: 0, cpuSeconds: 0, residentBytes: 0, targets: [] }
 
 /** The owner's end of the channel to one worker. */
 export class WorkerLink {
@@ -116,7 +116,7 @@ export class WorkerLink {
     }
     if (news.kind === 'report') {
       this.report = news
-      this.#reported += 1
+      if (news.isAnswer) this.#reported += 1
       return this.#look()
     }
     this.#options.onNews(news)

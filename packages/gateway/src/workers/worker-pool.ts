@@ -8,6 +8,7 @@ import type { GateDesk } from './gate-desk.ts'
 import type { Change, SentError, WorkerNews, WorkerReport, WorkerStart } from './messages.ts'
 import type { Room } from '../contracts/room.ts'
 import { Rooms } from './rooms.ts'
+import { mergeTargets, type NamedSignals } from './merged-targets.ts'
 import type { SharedStore } from './store-calls.ts'
 import { WorkerLink } from './worker-link.ts'
 import type { Readiness } from '../lib/readiness.ts'
@@ -50,7 +51,7 @@ export type PoolOptions = {
   readonly log: Logger
 }
 
-type MemberReport = WorkerReport & {
+type MemberReport = Omit<WorkerReport, 'targets'> & {
   readonly slot: number
   /** That have ended since the process began. */
   readonly requests: number
@@ -103,6 +104,14 @@ export class WorkerPool {
       const { inFlight, cpuSeconds, residentBytes } = report
       return { slot, requests, inFlight, cpuSeconds, residentBytes }
     })
+  }
+
+  /** What the workers know of their targets together. */
+  targets(nowMs: number): ReadonlyMap<string, NamedSignals> {
+    return mergeTargets(
+      this.#serving().flatMap(({ link }) => link.report.targets),
+      nowMs,
+    )
   }
 
   /** Workers that ended without being asked to. */
