@@ -2,7 +2,10 @@ import Anthropic from '@anthropic-ai/sdk'
 import { GoogleGenAI } from '@google/genai'
 import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { UsageRecordView } from '../packages/gateway/src/control-plane/admin-api.ts'
+import type {
+  HealthView,
+  UsageRecordView,
+} from '../packages/gateway/src/control-plane/admin-api.ts'
 import type {
   AliasView,
   RouteSimulation,
@@ -94,6 +97,9 @@ function config(): object {
     },
   }
 }
+
+const LONG = 'word '.repeat(500)
+const ASKED: Anthropic.MessageParam[] = [{ role: 'user', content: LONG }]
 
 type Chat = Readonly<Record<string, unknown>>
 
@@ -210,6 +216,17 @@ describe('the choice of a target', () => {
     })
   })
 
+  it.each([
+    ['/v1/responses', { model: 'narrow', input: LONG }],
+    ['/v1/messages', { model: 'narrow', max_tokens: 9, messages: ASKED }],
+    ['/v1beta/models/narrow:generateContent', { contents: [{ parts: [{ text: LONG }] }] }],
+  ])('names the candidates on %s', async (path, body) => {
+    const answer = await call(`${gateway.proxyUrl}${path}`, { key: secret, body })
+    expect(errorOf(answer)).toMatchObject({
+      candidates: [{ target: 'narrow', reason: 'context_overflow' }],
+    })
+  })
+
   it('never tries what is switched off', async () => {
     const answer = await chat({ model: 'off' })
     expect(answer.status).toBe(404)
@@ -251,8 +268,6 @@ describe('the choice of a target', () => {
   })
 })
 
-const LONG = 'word '.repeat(500)
-const ASKED: Anthropic.MessageParam[] = [{ role: 'user', content: LONG }]
 const openai = (): OpenAI =>
   new OpenAI({ apiKey: secret, baseURL: `${gateway.proxyUrl}/v1`, maxRetries: 0 })
 const anthropic = (): Anthropic =>
@@ -406,6 +421,14 @@ describe('an alias', () => {
   })
 })
 
+/** Without what only time changes. */
+async function healthStates(): Promise<readonly unknown[]> {
+  const { targets } = await gateway.admin.get<HealthView>('/health')
+  return targets.map(({ target, circuit, consecutive_failures: failures }) => {
+    return [target, circuit, failures]
+  })
+}
+
 describe('what-if', () => {
   it('is what a request of that id gets', async () => {
     const headers = { 'x-session-id': 'a-session' }
@@ -415,6 +438,19 @@ describe('what-if', () => {
     expect(simulated.order[0]?.model).toBe(answer.headers['x-tollgate-model'])
     const { routing } = await recordOf(answer)
     expect(simulated.routing?.variant).toBe(routing?.variant)
+  })
+
+  it('leaves no trace', async () => {
+    const before = await healthStates()
+    const turns = { model: 'turns', count: 1000 }
+    await gateway.admin.send('POST', '/routing/simulate', turns)
+    await gateway.admin.send('POST', '/routing/simulate', { ...turns, model: 'shy' })
+    expect(await healthStates()).toEqual(before)
+    const [first, second] = await Promise.all(
+      [1, 2].map(() => gateway.admin.send<RouteSimulation>('POST', '/routing/simulate', turns)),
+    )
+    expect(second?.order).toEqual(first?.order)
+    expect(second?.distribution).toEqual(first?.distribution)
   })
 
   it('explains on the command line', async () => {

@@ -43,7 +43,7 @@ export function renderStreamError(error: GatewayError, requestId: string): strin
 }
 
 function objectOf(error: GatewayError): ErrorObject {
-  const { limit, param, headers } = error.details
+  const { limit, param, headers, candidates } = error.details
   return {
     status: error.status,
     kind: error.kind,
@@ -52,6 +52,7 @@ function objectOf(error: GatewayError): ErrorObject {
     param: param ?? null,
     retryAfterMs: error.kind === 'rate_limit' ? retryAfterMs(headers ?? {}) : null,
     ...(limit === undefined ? {} : { more: { limit } }),
+    ...(candidates === undefined ? {} : { more: { candidates } }),
   }
 }
 
