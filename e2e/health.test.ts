@@ -72,6 +72,25 @@ async function attempts(answer: CallAnswer): Promise<readonly (readonly unknown[
   ])
 }
 
+/** Types of the events that tell of a target, in their order. */
+async function events(target: string): Promise<readonly string[]> {
+  const leave = new AbortController()
+  const response = await fetch(`${gateway.adminUrl}/admin/v1/events?last_event_id=0`, {
+    headers: { authorization: `Bearer ${gateway.adminToken}` },
+    signal: leave.signal,
+  })
+  let text = ''
+  for await (const chunk of response.body ?? []) {
+    text += Buffer.from(chunk).toString()
+    if (text.includes('event: target.recovered')) break
+  }
+  leave.abort()
+  return text
+    .split('\n\n')
+    .filter((frame) => frame.includes(`"target":"${target}"`) && !frame.includes('request.'))
+    .map((frame) => /event: (\S+)/.exec(frame)?.[1] ?? '')
+}
+
 const provider = (answer: CallAnswer): unknown => answer.headers['x-tollgate-provider']
 
 describe('a first target that fails', () => {
@@ -216,11 +235,14 @@ describe('what is nobody’s fault', () => {
 
 describe('a circuit', () => {
   it('opens, spares the target, leaves its siblings alone, and notices that it is back', async () => {
-    await start({ breaker: { open_for: '1s', max_open_for: '2s' }, probes: { interval: '200ms' } })
+    // So long that only a probe can have noticed.
+    await start({ breaker: { open_for: '1m', max_open_for: '1m' }, probes: { interval: '200ms' } })
     await one.down()
     for (let i = 0; i < 8; i++) expect((await chat()).status).toBe(200)
     expect(await health('one/m')).toMatchObject({ state: 'down', circuit: 'open' })
     expect(await health('one/sibling')).toMatchObject({ state: 'healthy', circuit: 'closed' })
+    expect((await gateway.cli('provider', 'list')).out).toMatch(/one .* down /)
+    expect((await gateway.cli('status')).out).toMatch(/targets +[1-9]\d* healthy, 1 down/)
     const metrics = await gateway.admin.metrics()
     expect(metrics.sum('tollgate_circuit_state', { target: 'one/m' })).toBe(2)
     await one.up()
@@ -232,6 +254,22 @@ describe('a circuit', () => {
     expect(provider(answer)).toBe('one')
     expect(performance.now() - backAtMs).toBeLessThan(10_000)
     expect(await health('one/m')).toMatchObject({ state: 'healthy', circuit: 'closed' })
+    const told = await events('one/m')
+    expect(told.filter((type) => type.startsWith('circuit.'))).toEqual([
+      'circuit.opened',
+      'circuit.half_open',
+      'circuit.closed',
+    ])
+    expect(told.filter((type) => type.startsWith('target.'))).toEqual([
+      'target.health_changed',
+      'target.degraded',
+      'target.health_changed',
+      'target.down',
+      'target.health_changed',
+      'target.degraded',
+      'target.health_changed',
+      'target.recovered',
+    ])
   })
 
   it('lets exactly one call try', async () => {

@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import type { HealthView } from '../control-plane/admin-api.ts'
 import { requestOne } from './admin-client.ts'
 import { isHealth } from './answers.ts'
 import type { CliDeps } from './cli-deps.ts'
@@ -45,7 +46,17 @@ async function status(
       ['admin API', adminUrl],
       ['data directory', place.dir],
       ['started', health.started_at],
+      ['targets', targetsText(health)],
       ...Object.entries(health.checks).map(([name, check]) => [name, check] as const),
     ]),
   )
+}
+
+/** `3 healthy, 1 down`. */
+function targetsText({ targets }: HealthView): string {
+  const parts = ['healthy', 'degraded', 'down'].flatMap((state) => {
+    const count = targets.filter((target) => target.state === state).length
+    return count === 0 ? [] : [`${count} ${state}`]
+  })
+  return parts.length === 0 ? 'none' : parts.join(', ')
 }

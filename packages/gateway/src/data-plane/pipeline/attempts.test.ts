@@ -119,6 +119,18 @@ describe('retries of the gateway', () => {
     expect(upstream.exchanges.length).toBeGreaterThan(2)
   })
 
+  it('are for all keys, where the configuration says so', async () => {
+    await start(
+      (_model, asked) => (asked === 1 ? BROKEN : OK),
+      {},
+      {
+        config: { routing: { retry: { max_retries: 1 } } },
+      },
+    )
+    expect((await chat('m')).status).toBe(200)
+    expect(lastRecord()?.attempts.map(({ errorClass }) => errorClass)).toEqual(['transient', null])
+  })
+
   it('open a connection anew that the provider had closed', async () => {
     await start((_model, asked) => (asked === 2 ? null : OK))
     expect([(await chat('m')).status, (await chat('m')).status]).toEqual([200, 200])

@@ -85,8 +85,9 @@ export class MemoryTargetBook implements TargetBook {
 
   private beginAt(target: string, nowMs: number, anyway: boolean): Ticket | null {
     const entry = this.entries.get(target) ?? this.open(target, nowMs)
+    const { circuit } = entry
     const ticket = entry.begin(nowMs, anyway)
-    if (ticket !== null && entry.trial === ticket) {
+    if (circuit === 'open' && entry.circuit === 'half_open') {
       this.options.onChange({ kind: 'circuit', target, to: 'half_open' })
     }
     return ticket

@@ -63,7 +63,8 @@ export class TargetEntry {
   latencyMs: number | null = null
   /** The last active probe while the circuit is open found it broken. */
   probeFailed = false
-  private circuit: CircuitState = 'closed'
+  /** `open` also when its time is over and nobody has tried yet; see `circuitAt`. */
+  circuit: CircuitState = 'closed'
   private openUntilMs = 0
   private openForMs = 0
   /** The call that looks whether the target is back. */
@@ -176,6 +177,7 @@ export class TargetEntry {
     else if (this.probeFailed) {
       this.probeFailed = false
       this.openUntilMs = Math.min(this.openUntilMs, nowMs)
+      this.circuit = 'half_open'
     }
   }
 
