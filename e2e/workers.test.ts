@@ -1,7 +1,8 @@
 import { Agent } from 'node:http'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { hasRedis, startRedis } from '../packages/gateway/src/testing/redis-process.ts'
 import { askOf, type CallAnswer, call, inParallel, seeded } from './harness/call.ts'
-import { closeAll } from './harness/cleanup.ts'
+import { closeAll, onClose } from './harness/cleanup.ts'
 import { tempFolder } from './harness/folders.ts'
 import { type Gateway, startGateway, tollgate, writeConfig } from './harness/gateway.ts'
 import { billedTokens, mixedCalls, send } from './harness/mixed-calls.ts'
@@ -456,5 +457,50 @@ describe('what workers see together', () => {
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]))
     expect(new Set(answers.map(({ text }) => text)).size).toBe(1)
     expect((await sandbox.bill()).items).toHaveLength(1)
+  })
+})
+
+describe.skipIf(!hasRedis())('limits in Redis', () => {
+  it('are asked through the owner: exact, and what a killed worker held is settled', async () => {
+    const redis = await startRedis()
+    onClose(() => redis.stop())
+    const limits = [
+      { id: 'life', scope: 'key', unit: 'requests', algorithm: 'lifetime', amount: 80 },
+    ]
+    const gateway = await startGateway({
+      config: configOf(2, { limits: { backend: 'env:REDIS_URL' } }, limits),
+      env: { REDIS_URL: redis.url },
+    })
+    const { key } = await gateway.admin.createKey()
+    await sandbox.forget()
+    const slow = Array.from({ length: 6 }, () => ask(gateway, key, 'words-40+delay-200'))
+    const reserved = async (): Promise<number> => {
+      const { items } = await gateway.admin.get<{ items: { reserved: number }[] }>(
+        '/limits?id=life',
+      )
+      return items[0]?.reserved ?? 0
+    }
+    await waitFor('calls at the provider', async () => {
+      const { items } = await sandbox.billNow()
+      return items.filter(({ outcome }) => outcome === 'open').length === 6
+    })
+    expect(await reserved()).toBe(6)
+    for (const pid of childrenOf(gateway.child.pid)) process.kill(pid, 'SIGKILL')
+    await Promise.all(slow)
+    await waitFor('new workers', async () => {
+      const ready = await call(`${gateway.adminUrl}/health/ready`, { method: 'GET' })
+      return JSON.parse(ready.text).checks.workers === 'ok'
+    })
+    await waitFor('what they held', async () => (await reserved()) === 0)
+    expect(await gateway.admin.limit('life')).toMatchObject({ used: 6 })
+    await waitFor('their records', async () => {
+      const records = await gateway.admin.records()
+      return records.filter(({ error_class }) => error_class === 'worker_lost').length === 6
+    })
+    const answers = await inParallel(
+      Array.from({ length: 200 }, () => () => ask(gateway, key)),
+      200,
+    )
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(74)
   })
 })
