@@ -1,7 +1,7 @@
 import type { Clock } from '../../lib/clock.ts'
 import { TEST_START_MS } from '../virtual-clock.ts'
 
-type Event = { readonly atMs: number; readonly order: number; readonly act: () => void }
+type Event = { atMs: number; readonly order: number; readonly act: () => void }
 
 /** Virtual time, and every random choice of a run from one seed. Nothing happens but what was planned here. */
 export class World {
@@ -38,6 +38,12 @@ export class World {
     let at = this.#events.length
     while (at > 0 && isLater(this.#events[at - 1] ?? event, event)) at -= 1
     this.#events.splice(at, 0, event)
+  }
+
+  /** Time in which nothing happens: what is planned comes so much later. */
+  skip(ms: number): void {
+    this.nowMs += ms
+    for (const event of this.#events) event.atMs += ms
   }
 
   /** False: nothing is left to happen. */

@@ -3,7 +3,8 @@ import type { LimitCharge } from '../../../contracts/limit.ts'
 import { type ScriptConnection, ServerAway } from '../../../contracts/script-server.ts'
 import type { LostCounter } from './known-states.ts'
 import { batches, keysOf, listOf, perCounter } from './script-calls.ts'
-import type { SharedGateParts } from './gate-parts.ts'
+import type { SharedReservation } from './shared-reservation.ts'
+import { pauseFor, type SharedGateParts } from './gate-parts.ts'
 
 const READY_PAUSE_MS = 50
 
@@ -90,20 +91,27 @@ export class Attachment {
   }
 
   async #reopen(connection: ScriptConnection): Promise<void> {
-    const { open, options, call } = this.#parts
-    for (const { name, holds, heldTokens } of open.values()) {
-      const charges = holds.map(({ charge }) => charge)
-      const args = [
-        name,
-        String(options.lifetimeMs()),
-        String(heldTokens),
-        ...perCounter(charges, (_, index) => [
-          holds[index]?.amount ?? 0,
-          holds[index]?.leased === true ? 1 : 0,
-        ]),
-      ]
-      await call(connection, 'reopen', keysOf(charges), args)
-    }
+    for (const reservation of this.#parts.open.values())
+      await this.reopenOne(connection, reservation)
+  }
+
+  /** Takes a reservation on the server that it does not know. It is taken once, however often it is told. */
+  async reopenOne(
+    connection: ScriptConnection,
+    { name, holds, heldTokens }: SharedReservation,
+  ): Promise<void> {
+    const { options, call } = this.#parts
+    const charges = holds.map(({ charge }) => charge)
+    const args = [
+      name,
+      String(options.lifetimeMs()),
+      String(heldTokens),
+      ...perCounter(charges, (_, index) => [
+        holds[index]?.amount ?? 0,
+        holds[index]?.leased === true ? 1 : 0,
+      ]),
+    ]
+    await call(connection, 'reopen', keysOf(charges), args)
   }
 
   /** A server that took over may not have heard of ends that the one before it had answered. */
@@ -124,7 +132,7 @@ export class Attachment {
   /** Until all processes have brought what they knew, or the server waits no longer for them. */
   async #ready(connection: ScriptConnection): Promise<void> {
     while ((await this.#parts.call(connection, 'ready', [], [])).code !== 1) {
-      await new Promise((resolve) => setTimeout(resolve, READY_PAUSE_MS))
+      await pauseFor(this.#parts.options, READY_PAUSE_MS)
     }
   }
 }

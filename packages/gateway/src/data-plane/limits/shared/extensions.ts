@@ -1,5 +1,5 @@
 import { type ScriptConnection, ServerAway } from '../../../contracts/script-server.ts'
-import type { SharedGateParts } from './gate-parts.ts'
+import { pauseFor, type SharedGateParts } from './gate-parts.ts'
 import { type Answer, demandArguments, listOf, numberOf } from './script-calls.ts'
 import type { SharedHold, SharedReservation } from './shared-reservation.ts'
 
@@ -28,7 +28,7 @@ export class Extensions {
       for (let tries = 0; reservation.open; tries++) {
         const answer = await this.#ask(connection, reservation, { wanted, patient: tries < TRIES })
         if (answer.code !== 2) return this.#learn(reservation, answer)
-        await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
+        await pauseFor(this.#parts.options, PAUSE_MS)
       }
     } catch (thrown) {
       // Whether it was extended is unknown; the server knows when the reservation ends.

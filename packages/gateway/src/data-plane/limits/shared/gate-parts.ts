@@ -21,6 +21,13 @@ export type SharedGateOptions = {
   readonly openOnRestore?: 'charge' | 'forget'
   /** Tests: the clock is the server's time too, and nothing is done in the background. */
   readonly virtual?: boolean
+  /** Tests: waits in a time of their own, and nothing is done in the background but by `housekeep`. */
+  readonly pause?: (ms: number) => Promise<void>
+}
+
+export function pauseFor({ pause }: SharedGateOptions, ms: number): Promise<void> {
+  if (pause !== undefined) return pause(ms)
+  return new Promise((resolve) => setTimeout(resolve, ms))
 }
 
 /** What the parts of the gate share. */

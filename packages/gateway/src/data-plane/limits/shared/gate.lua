@@ -1096,6 +1096,7 @@ end
 -- A new connection: calls of the one before, which may still come, no longer count. ARGV: 5 the server's run, 6 generation
 -- to begin if this is another server, 7 members it knew, 8 number of the connection.
 function ops.attach()
+  if tonumber(meta[6] or 0) > tonumber(ARGV[8]) then return { 3, now } end
   local fresh = not generation or meta[5] ~= ARGV[5]
   local settling = tonumber(meta[4] or 0)
   if fresh then

@@ -36,7 +36,7 @@ export class Housekeeping {
   }
 
   start(live: () => ScriptConnection | null): void {
-    this.#timer = setInterval(() => void this.#work(live()), BEAT_MS)
+    this.#timer = setInterval(() => void this.work(live()), BEAT_MS)
     this.#timer.unref()
   }
 
@@ -44,7 +44,8 @@ export class Housekeeping {
     if (this.#timer !== null) clearInterval(this.#timer)
   }
 
-  async #work(connection: ScriptConnection | null): Promise<void> {
+  /** One turn. */
+  async work(connection: ScriptConnection | null): Promise<void> {
     if (connection === null || this.#busy) return
     this.#busy = true
     this.#beats += 1

@@ -9,8 +9,7 @@ import type {
   ReserveResult,
 } from '../../../contracts/limit.ts'
 import type { Clock } from '../../../lib/clock.ts'
-import { actualAmount } from '../amounts.ts'
-import { createMemoryGate, isAmount } from '../memory-gate.ts'
+import { createMemoryGate } from '../memory-gate.ts'
 import { asOpenReservation } from '../open-reservation.ts'
 
 export type OutageOptions = {
@@ -27,9 +26,8 @@ export type Report = {
   readonly charge: LimitCharge
   /** To be added to what was used. */
   readonly used: number
-  /** Of the lease: what was spent, and what open reservations still hold. */
+  /** Of the lease: what was used, and what open reservations still hold. */
   readonly spent: number
-  readonly held: number
 }
 
 /** A bucket's refill and all windows stay exact far above any real use. */
@@ -63,7 +61,7 @@ export class OutageGate {
   readonly #inner: ProcessGate
   readonly #charges = new Map<string, LimitCharge>()
   readonly #mapped = new Map<string, LimitCharge>()
-  #frozen = false
+  readonly #open = new Set<OutageReservation>()
 
   constructor(options: OutageOptions) {
     this.#options = options
@@ -79,27 +77,24 @@ export class OutageGate {
     }
     const result = this.#inner.reserve(mapped, demand)
     if (result.ok) {
-      return { ok: true, reservation: new OutageReservation(this, result.reservation) }
+      const reservation = new OutageReservation(this, result.reservation)
+      this.#open.add(reservation)
+      return { ok: true, reservation }
     }
     const { limit, value } = result.refusal
     const charge = charges.find((one) => one.limit.id === limit.id && one.value === value)
     return { ok: false, refusal: { ...result.refusal, ...away(charge ?? { limit, value }) } }
   }
 
-  /** Once the server is back, what has to be told to it. */
-  close(reservation: OutageReservation, actual: Actual | null): readonly Report[] {
-    const open = asOpenReservation(reservation.inner)
-    const { holds } = open
-    const before = this.#inner.openReservations()
-    if (actual === null) this.#inner.release(open)
-    else this.#inner.settle(open, actual)
-    if (!this.#frozen || this.#inner.openReservations() === before) return []
-    return holds.flatMap(({ counter, amount, limit }) => {
-      const charge = this.#charges.get(counter.key)
-      if (charge === undefined) return []
-      const used = actual === null ? 0 : actualAmount(limit.unit, actual)
-      return [{ charge, used: isAmount(used) ? used : amount, spent: amount, held: 0 }]
-    })
+  close(reservation: OutageReservation, actual: Actual | null): void {
+    if (actual === null) this.#inner.release(reservation.inner)
+    else this.#inner.settle(reservation.inner, actual)
+    this.#open.delete(reservation)
+  }
+
+  /** Not yet settled or released. */
+  open(): Iterable<OutageReservation> {
+    return this.#open
   }
 
   /** What the reservation holds, by the limits as they are configured. */
@@ -110,17 +105,12 @@ export class OutageGate {
     })
   }
 
-  /** No more is reserved here. Gives what was used and what is still open. */
-  freeze(): readonly Report[] {
-    this.#frozen = true
-    return this.used()
-  }
-
+  /** What was used of each counter, and what the whole took of the lease. */
   used(): readonly Report[] {
     return this.#inner.list().flatMap(({ id, scope, value, used, reserved }) => {
       const charge = this.#charges.get(`${id}\n${scope}\n${value}`)
       if (charge === undefined) return []
-      return [{ charge, used, spent: used + reserved, held: reserved }]
+      return [{ charge, used, spent: used + reserved }]
     })
   }
 

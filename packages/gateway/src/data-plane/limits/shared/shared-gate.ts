@@ -22,7 +22,7 @@ import { Attachment } from './attachment.ts'
 import { changeCounters, listCounters } from './administration.ts'
 import { Closings } from './closings.ts'
 import { Extensions } from './extensions.ts'
-import type { SharedGateOptions, SharedGateParts } from './gate-parts.ts'
+import { pauseFor, type SharedGateOptions, type SharedGateParts } from './gate-parts.ts'
 import { Housekeeping } from './housekeeping.ts'
 import { KnownStates } from './known-states.ts'
 import { OpenCharges } from './open-charges.ts'
@@ -43,6 +43,12 @@ const LEASE_PAUSE_MS = 50
 const MOST_PATIENT = 200
 /** What was seen longer ago says nothing of how much room there is. */
 const FITS_AGE_MS = 5000
+const NO_DEMAND: Demand = {
+  inputTokens: 0,
+  outputTokens: 0,
+  fixedCostPicoUsd: null,
+  outputPicoUsd: 0,
+}
 
 /** A gate whose counters are on a server, shared with other processes. Each operation is one call over all counters. */
 export class SharedGate implements Gate {
@@ -56,8 +62,8 @@ export class SharedGate implements Gate {
   readonly durable: DurableCharges
   #live: ScriptConnection | null = null
   #outage: OutageGate | null = null
-  /** Gates of past outages that still have open reservations. */
-  #past: OutageGate[] = []
+  /** Reservations that were made without the server and are known to it now. */
+  readonly #adopted = new Map<OutageReservation, SharedReservation>()
   #problem: string | null = 'has not been reached yet'
   #lastId = 0
   #patient = 0
@@ -110,7 +116,8 @@ export class SharedGate implements Gate {
       onLost: (reason) => this.#lose(reason),
       onWarning: options.onWarning,
     })
-    if (options.virtual !== true) this.#housekeeping.start(() => this.#live)
+    const byHand = options.virtual === true || options.pause !== undefined
+    if (!byHand) this.#housekeeping.start(() => this.#live)
   }
 
   /** Settles what is queued, if the server is there, and gives the leases back. */
@@ -138,6 +145,11 @@ export class SharedGate implements Gate {
   /** Asks for the state of every durable counter that changed. */
   async save(): Promise<void> {
     if (this.#live !== null) await this.#housekeeping.save(this.#live)
+  }
+
+  /** One turn of what else goes on in the background. */
+  async housekeep(): Promise<void> {
+    await this.#housekeeping.work(this.#live)
   }
 
   /** Null while the server is up. */
@@ -175,9 +187,8 @@ export class SharedGate implements Gate {
   }
 
   settle(reservation: Reservation, actual: Actual): void {
-    if (reservation instanceof OutageReservation) return this.#closeAlone(reservation, actual)
-    const own = this.#asShared(reservation)
-    if (!own.close()) return
+    const own = this.#sharedOrClosed(reservation, actual)
+    if (own === null || !own.close()) return
     const used = own.holds.map(({ charge, amount }) => {
       const value = actualAmount(charge.limit.unit, actual)
       return isAmount(value) ? value : amount
@@ -191,9 +202,8 @@ export class SharedGate implements Gate {
   }
 
   release(reservation: Reservation): void {
-    if (reservation instanceof OutageReservation) return this.#closeAlone(reservation, null)
-    const own = this.#asShared(reservation)
-    if (!own.close()) return
+    const own = this.#sharedOrClosed(reservation, null)
+    if (own === null || !own.close()) return
     const used = own.holds.map(() => 0)
     this.#closings.add(this.#live, { name: own.name, kind: 'release', holds: own.holds, used })
   }
@@ -245,10 +255,7 @@ export class SharedGate implements Gate {
   }
 
   openReservations(): number {
-    const alone = [this.#outage, ...this.#past].reduce(
-      (sum, gate) => sum + (gate?.openReservations() ?? 0),
-      0,
-    )
+    const alone = this.#outage?.openReservations() ?? 0
     let shared = 0
     for (const one of this.#parts.open.values()) if (one.open) shared += 1
     return shared + alone
@@ -331,7 +338,7 @@ export class SharedGate implements Gate {
 
   async #waitForLeases(): Promise<void> {
     this.#patient += 1
-    await new Promise((resolve) => setTimeout(resolve, LEASE_PAUSE_MS))
+    await pauseFor(this.#parts.options, LEASE_PAUSE_MS)
     this.#patient -= 1
   }
 
@@ -349,13 +356,36 @@ export class SharedGate implements Gate {
     return this.#outage.reserve(charges, { ...demand, mayLease: false })
   }
 
-  #closeAlone(reservation: OutageReservation, actual: Actual | null): void {
-    const told = reservation.gate.close(reservation, actual)
-    this.#past = this.#past.filter((gate) => gate.openReservations() > 0)
-    this.#reports.add(
-      this.#live,
-      told.map(({ charge, used, spent }) => ({ charge, used, change: -spent })),
-    )
+  /** Null: it was made in the outage that lasts, and is closed there. */
+  #sharedOrClosed(reservation: Reservation, actual: Actual | null): SharedReservation | null {
+    if (!(reservation instanceof OutageReservation)) return this.#asShared(reservation)
+    const adopted = this.#adopted.get(reservation)
+    if (adopted === undefined) reservation.gate.close(reservation, actual)
+    else this.#adopted.delete(reservation)
+    return adopted ?? null
+  }
+
+  /**
+   * What calls that were admitted alone still hold becomes a reservation like any other: as a part of the lease it could
+   * be spent once more.
+   */
+  #adopt(outage: OutageGate | null): void {
+    const { open, options, process } = this.#parts
+    for (const reservation of outage?.open() ?? []) {
+      this.#lastId += 1
+      const { outputTokens, shrunk } = reservation
+      const name = `${process}:${this.#lastId}`
+      const grant = { id: reservation.id, name, outputTokens, heldTokens: outputTokens, shrunk }
+      const held = outage?.heldBy(reservation) ?? []
+      const holds = held.map(({ charge, amount }) => ({ charge, amount, leased: false }))
+      const adopted = new SharedReservation(
+        { ...grant, excused: [], demand: NO_DEMAND },
+        holds,
+        options.clock.monotonicMs(),
+      )
+      open.set(name, adopted)
+      this.#adopted.set(reservation, adopted)
+    }
   }
 
   #asShared(reservation: Reservation): SharedReservation {
@@ -373,14 +403,14 @@ export class SharedGate implements Gate {
 
   #goOn(connection: ScriptConnection, fresh: boolean): void {
     const { seen, known, dirty, options } = this.#parts
-    const told = this.#outage?.freeze() ?? []
+    const told = this.#outage?.used() ?? []
     for (const { charge, spent } of told) {
       known.owe(charge.counterKey, 0)
       dirty.add(charge.counterKey)
       const counter = seen.of(charge)
       counter.lease = Math.max(0, counter.lease - spent)
     }
-    if (this.#outage !== null && this.#outage.openReservations() > 0) this.#past.push(this.#outage)
+    this.#adopt(this.#outage)
     this.#outage = null
     this.#reports.retry(connection)
     this.#reports.add(
@@ -388,24 +418,22 @@ export class SharedGate implements Gate {
       told.map(({ charge, used }) => ({ charge, used, change: 0 })),
     )
     this.#syncLeases(connection, fresh)
+    for (const adopted of this.#adopted.values()) {
+      this.#closings.track(this.#attachment.reopenOne(connection, adopted))
+    }
     this.#closings.retry(connection)
     this.#live = connection
     this.#problem = null
     options.onState(null)
   }
 
-  /** What is leased, and what calls that were admitted alone still hold. Of another generation nothing is leased. */
+  /** What is leased. Of another generation nothing is. */
   #syncLeases(connection: ScriptConnection, fresh: boolean): void {
-    const held = new Map<string, number>()
-    for (const report of this.#past.flatMap((gate) => gate.used())) {
-      const { counterKey } = report.charge
-      held.set(counterKey, (held.get(counterKey) ?? 0) + report.held)
-    }
     const leases: { readonly charge: LimitCharge; readonly lease: number }[] = []
     for (const counter of this.#parts.seen.all()) {
       if (fresh) counter.lease = 0
       counter.giving = 0
-      const lease = counter.lease + (held.get(counter.charge.counterKey) ?? 0)
+      const { lease } = counter
       if (counter.beatAtMs > 0 || lease > 0) leases.push({ charge: counter.charge, lease })
     }
     this.#closings.track(this.#reports.sync(connection, leases))
