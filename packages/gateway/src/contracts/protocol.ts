@@ -226,8 +226,8 @@ export type Protocol = {
   renderStreamError(error: GatewayError, requestId: string): string
   /** A whole frame that clients ignore. */
   readonly keepAliveFrame: string
-  /** The vendor's own rate headers, from the tightest limits. */
-  limitHeaders(states: readonly LimitState[], nowMs: number): Readonly<Record<string, string>>
+  /** The vendor's own rate headers, from the tightest limits: names and values in turn. Hot. */
+  limitHeaders(states: readonly LimitState[], nowMs: number): readonly string[]
   /** `GET /v1/models` and `/v1/models/{id}` in this protocol's shape. */
   renderModels(models: readonly ModelListing[]): string
   renderModel(model: ModelListing): string

@@ -114,11 +114,17 @@ const state = (
   resetsAtMs,
 })
 
+/** From names and values in turn. */
+function named(headers: readonly string[]): Record<string, string> {
+  const pairs = headers.flatMap((name, i) => (i % 2 === 0 ? [[name, headers[i + 1] ?? '']] : []))
+  return Object.fromEntries(pairs)
+}
+
 describe('rate headers', () => {
   const states = [state('requests', 10, 362_000), state('tokens', 99, 500)]
 
   it("are OpenAI's, with a duration", () => {
-    expect(OPENAI_CHAT.limitHeaders(states, 0)).toEqual({
+    expect(named(OPENAI_CHAT.limitHeaders(states, 0))).toEqual({
       'x-ratelimit-limit-requests': '100',
       'x-ratelimit-remaining-requests': '85',
       'x-ratelimit-reset-requests': '6m2s',
@@ -135,12 +141,12 @@ describe('rate headers', () => {
     [90_061_000, '25h1m1s'],
     [-5, '0ms'],
   ])('write %i ms as %s', (ms, text) => {
-    const headers = OPENAI_CHAT.limitHeaders([state('requests', 0, ms)], 0)
+    const headers = named(OPENAI_CHAT.limitHeaders([state('requests', 0, ms)], 0))
     expect(headers['x-ratelimit-reset-requests']).toBe(text)
   })
 
   it("are Anthropic's, with a time", () => {
-    expect(ANTHROPIC_MESSAGES.limitHeaders(states, 0)).toEqual({
+    expect(named(ANTHROPIC_MESSAGES.limitHeaders(states, 0))).toEqual({
       'anthropic-ratelimit-requests-limit': '100',
       'anthropic-ratelimit-requests-remaining': '85',
       'anthropic-ratelimit-requests-reset': '1970-01-01T00:06:02.000Z',

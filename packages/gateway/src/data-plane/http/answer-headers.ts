@@ -86,12 +86,7 @@ function addLimits(headers: string[], ctx: RequestContext): void {
   const states = gate.statesOf(ctx.reservation)
   if (states.length === 0) return
   const nowMs = clock.wallMs()
-  addAll(headers, limitHeaders(states, nowMs))
-  addAll(headers, ctx.protocol.limitHeaders(states, nowMs))
-}
-
-function addAll(headers: string[], more: Readonly<Record<string, string>>): void {
-  for (const name in more) headers.push(name, more[name] ?? '')
+  headers.push(...limitHeaders(states, nowMs), ...ctx.protocol.limitHeaders(states, nowMs))
 }
 
 /** Time that the gateway itself has used so far: everything but the upstream's. */

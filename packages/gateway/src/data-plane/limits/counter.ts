@@ -102,8 +102,7 @@ export class Counter {
     this.#silentUntilMs = null
   }
 
-  stateAt(clock: GateClock): LimitState {
-    const nowMs = clock.nowMs()
+  stateAt(clock: GateClock, nowMs: number = clock.nowMs()): LimitState {
     const endsAtMs = this.meter.endsAtMs(nowMs)
     return {
       limit: this.#limit,
@@ -111,7 +110,7 @@ export class Counter {
       used: this.meter.settledAt(nowMs),
       reserved: this.meter.reservedAt(nowMs),
       amount: this.meter.amountAt(nowMs),
-      resetsAtMs: endsAtMs === null ? null : clock.toWallMs(endsAtMs),
+      resetsAtMs: endsAtMs === null ? null : clock.toWallMs(endsAtMs, nowMs),
     }
   }
 

@@ -30,8 +30,8 @@ export class GateClock {
     return this.#latestMs
   }
 
-  /** The wall clock's name for a moment of gate time. */
-  toWallMs(gateMs: number): number {
-    return Math.round(this.#clock.wallMs() + gateMs - this.nowMs())
+  /** The wall clock's name for a moment of gate time. `nowMs`: this moment, for callers that have just asked. */
+  toWallMs(gateMs: number, nowMs: number = this.nowMs()): number {
+    return Math.round(this.#clock.wallMs() + gateMs - nowMs)
   }
 }

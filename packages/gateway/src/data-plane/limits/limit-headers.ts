@@ -25,45 +25,62 @@ const QUOTA_UNITS: Readonly<Record<LimitUnit, string>> = {
 /** The parts of a limit's items that do not change with use. */
 type Items = {
   readonly name: string
-  readonly window: string
+  readonly policy: string
+  readonly amount: number
 }
 
 const itemsByLimit = new WeakMap<LimitPlan, Items>()
 
+/** `ratelimit-policy` of one set of limits, which most requests of a key share. */
+type Policy = { readonly items: readonly Items[]; readonly text: string }
+
+/** By the first limit of the set. */
+const policies = new WeakMap<LimitPlan, Policy>()
+
 /**
- * `ratelimit-policy` and `ratelimit` with one item per limit, all limits. Empty without limits. `nowMs` is wall time.
+ * `ratelimit-policy` and `ratelimit` with one item per limit, all limits, as names and values in turn. Empty without
+ * limits. `nowMs` is wall time.
  *
- * Hot: once per response.
+ * Hot: once per response. What does not change with use is written once.
  *
  * @see https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/09/ (from general knowledge; the draft's
  * existence was checked, its text not read live)
  */
-export function limitHeaders(
-  states: readonly LimitState[],
-  nowMs: number,
-): Readonly<Record<string, string>> {
-  if (states.length === 0) return {}
-  let policy = ''
+export function limitHeaders(states: readonly LimitState[], nowMs: number): readonly string[] {
+  const [first] = states
+  if (first === undefined) return []
+  const known = policies.get(first.limit)
+  let same = known !== undefined && known.items.length === states.length
+  const items: Items[] = []
   let left = ''
-  for (const state of states) {
-    const items = itemsOf(state.limit)
-    const separator = policy === '' ? '' : ', '
-    policy += `${separator}${items.name};q=${integer(state.amount)}${items.window}`
-    left += `${separator}${items.name};r=${integer(remainingOf(state))}${resetIn(state, nowMs)}`
+  for (let i = 0; i < states.length; i++) {
+    const state = states[i]
+    if (state === undefined) continue
+    const item = itemsOf(state)
+    items.push(item)
+    same &&= known?.items[i] === item
+    left += `${i === 0 ? '' : ', '}${item.name};r=${integer(remainingOf(state))}${resetIn(state, nowMs)}`
   }
-  return { 'ratelimit-policy': policy, ratelimit: left }
+  const policy = same && known !== undefined ? known : remember(first.limit, items)
+  return ['ratelimit-policy', policy.text, 'ratelimit', left]
 }
 
-function itemsOf(limit: LimitPlan): Items {
-  let items = itemsByLimit.get(limit)
-  if (items === undefined) {
-    const windowSec = windowSeconds(limit.algorithm)
-    items = {
-      name: quoted(limit.id),
-      window: `${windowSec === null ? '' : `;w=${integer(windowSec)}`}${QUOTA_UNITS[limit.unit]}`,
-    }
-    itemsByLimit.set(limit, items)
-  }
+function remember(first: LimitPlan, items: readonly Items[]): Policy {
+  const policy = { items, text: items.map((item) => item.policy).join(', ') }
+  policies.set(first, policy)
+  return policy
+}
+
+/** Made anew when an allowance changes the amount. */
+function itemsOf({ limit, amount }: LimitState): Items {
+  const known = itemsByLimit.get(limit)
+  if (known !== undefined && known.amount === amount) return known
+  const windowSec = windowSeconds(limit.algorithm)
+  const window = windowSec === null ? '' : `;w=${integer(windowSec)}`
+  const name = quoted(limit.id)
+  const policy = `${name};q=${integer(amount)}${window}${QUOTA_UNITS[limit.unit]}`
+  const items = { name, policy, amount }
+  itemsByLimit.set(limit, items)
   return items
 }
 

@@ -170,8 +170,9 @@ class MemoryGate implements DurableGate {
 
   statesOf(reservation: Reservation): readonly LimitState[] {
     const states: LimitState[] = []
+    const nowMs = this.#clock.nowMs()
     for (const { counter, limit, isMore } of asOpenReservation(reservation).holds) {
-      if (limit.mode === 'enforce' && !isMore) states.push(counter.stateAt(this.#clock))
+      if (limit.mode === 'enforce' && !isMore) states.push(counter.stateAt(this.#clock, nowMs))
     }
     return states
   }

@@ -1,27 +1,35 @@
 import type { LimitState } from '../../contracts/limit.ts'
-import { tightestLimit } from '../../lib/tightest-limit.ts'
+import { remainingOf, tightestLimit } from '../../lib/tightest-limit.ts'
+
+type Names = { readonly limit: string; readonly remaining: string; readonly reset: string }
+
+const REQUESTS: Names = {
+  limit: 'anthropic-ratelimit-requests-limit',
+  remaining: 'anthropic-ratelimit-requests-remaining',
+  reset: 'anthropic-ratelimit-requests-reset',
+}
+const TOKENS: Names = {
+  limit: 'anthropic-ratelimit-tokens-limit',
+  remaining: 'anthropic-ratelimit-tokens-remaining',
+  reset: 'anthropic-ratelimit-tokens-reset',
+}
 
 /**
  * Anthropic's rate headers for the tightest requests and tokens limits; the reset is an RFC 3339 time.
  *
  * @see https://docs.anthropic.com/en/api/rate-limits (from general knowledge, not read live)
  */
-export function limitHeaders(states: readonly LimitState[]): Record<string, string> {
-  const headers: Record<string, string> = {}
-  addHeaders(headers, 'requests', tightestLimit(states, 'requests'))
-  addHeaders(headers, 'tokens', tightestLimit(states, 'tokens'))
+export function limitHeaders(states: readonly LimitState[]): readonly string[] {
+  const headers: string[] = []
+  addHeaders(headers, REQUESTS, tightestLimit(states, 'requests'))
+  addHeaders(headers, TOKENS, tightestLimit(states, 'tokens'))
   return headers
 }
 
-function addHeaders(
-  headers: Record<string, string>,
-  unit: 'requests' | 'tokens',
-  state: LimitState | null,
-): void {
+function addHeaders(headers: string[], names: Names, state: LimitState | null): void {
   if (state === null) return
-  const remaining = Math.max(0, Math.floor(state.amount - state.used - state.reserved))
-  headers[`anthropic-ratelimit-${unit}-limit`] = String(state.amount)
-  headers[`anthropic-ratelimit-${unit}-remaining`] = String(remaining)
+  const remaining = String(Math.floor(remainingOf(state)))
+  headers.push(names.limit, String(state.amount), names.remaining, remaining)
   if (state.resetsAtMs === null) return
-  headers[`anthropic-ratelimit-${unit}-reset`] = new Date(state.resetsAtMs).toISOString()
+  headers.push(names.reset, new Date(state.resetsAtMs).toISOString())
 }

@@ -22,7 +22,7 @@ export const GEMINI: Protocol = {
   /** An empty event. Google's client for Python takes every line that is neither empty nor data for JSON. */
   keepAliveFrame: '\n\n',
   /** Google states no limits in headers; when to come back stands in the error. */
-  limitHeaders: () => ({}),
+  limitHeaders: () => [],
   renderModels,
   renderModel,
   modelList: MODEL_LIST,

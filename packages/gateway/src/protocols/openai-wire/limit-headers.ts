@@ -1,30 +1,42 @@
 import type { LimitState } from '../../contracts/limit.ts'
-import { tightestLimit } from '../../lib/tightest-limit.ts'
+import { remainingOf, tightestLimit } from '../../lib/tightest-limit.ts'
+
+type Names = { readonly limit: string; readonly remaining: string; readonly reset: string }
+
+const REQUESTS: Names = {
+  limit: 'x-ratelimit-limit-requests',
+  remaining: 'x-ratelimit-remaining-requests',
+  reset: 'x-ratelimit-reset-requests',
+}
+const TOKENS: Names = {
+  limit: 'x-ratelimit-limit-tokens',
+  remaining: 'x-ratelimit-remaining-tokens',
+  reset: 'x-ratelimit-reset-tokens',
+}
 
 /**
  * OpenAI's rate headers for the tightest requests and tokens limits; the reset is a duration such as `6m0s`.
  *
  * @see https://platform.openai.com/docs/guides/rate-limits (from general knowledge, not read live)
  */
-export function limitHeaders(states: readonly LimitState[], nowMs: number): Record<string, string> {
-  const headers: Record<string, string> = {}
-  addHeaders(headers, 'requests', tightestLimit(states, 'requests'), nowMs)
-  addHeaders(headers, 'tokens', tightestLimit(states, 'tokens'), nowMs)
+export function limitHeaders(states: readonly LimitState[], nowMs: number): readonly string[] {
+  const headers: string[] = []
+  addHeaders(headers, REQUESTS, tightestLimit(states, 'requests'), nowMs)
+  addHeaders(headers, TOKENS, tightestLimit(states, 'tokens'), nowMs)
   return headers
 }
 
 function addHeaders(
-  headers: Record<string, string>,
-  unit: 'requests' | 'tokens',
+  headers: string[],
+  names: Names,
   state: LimitState | null,
   nowMs: number,
 ): void {
   if (state === null) return
-  const remaining = Math.max(0, Math.floor(state.amount - state.used - state.reserved))
-  headers[`x-ratelimit-limit-${unit}`] = String(state.amount)
-  headers[`x-ratelimit-remaining-${unit}`] = String(remaining)
+  const remaining = String(Math.floor(remainingOf(state)))
+  headers.push(names.limit, String(state.amount), names.remaining, remaining)
   if (state.resetsAtMs === null) return
-  headers[`x-ratelimit-reset-${unit}`] = resetDuration(Math.max(0, state.resetsAtMs - nowMs))
+  headers.push(names.reset, resetDuration(Math.max(0, state.resetsAtMs - nowMs)))
 }
 
 function resetDuration(ms: number): string {
