@@ -18,6 +18,10 @@ function stateOf(limit: LimitPlan, fields: Partial<LimitState> = {}): LimitState
   return { limit, value: 'k1', used: 10, reserved: 5, amount: 60, resetsAtMs: null, ...fields }
 }
 
+function policyOf(...states: LimitState[]): string | undefined {
+  return limitHeaders(states, NOW_MS)[1]
+}
+
 describe('limitHeaders', () => {
   it('has one item per limit in both fields', () => {
     const rpm = limitOf(sliding(60, MINUTE), { id: 'key-rpm', unit: 'requests' })
@@ -52,7 +56,6 @@ describe('limitHeaders', () => {
   it('tells each set of limits that share their first, and an amount that has changed', () => {
     const rpm = stateOf(limitOf(sliding(60, MINUTE), { id: 'rpm', unit: 'requests' }))
     const tokens = stateOf(limitOf(lifetime(1), { id: 'tokens' }))
-    const policyOf = (...states: LimitState[]) => limitHeaders(states, NOW_MS)[1]
     const both = '"rpm";q=60;w=60, "tokens";q=60;qu="tokens"'
     expect(policyOf(rpm, tokens)).toBe(both)
     expect(policyOf(rpm)).toBe('"rpm";q=60;w=60')

@@ -18,15 +18,27 @@ const CLIENT_CLOSED_STATUS = 499
 /** The line of the ledger for a request that has ended. */
 export function usageRecord(ctx: RequestContext): UsageRecord {
   const nowMs = performance.now()
+  const caller = callerOf(ctx)
+  const models = modelsOf(ctx)
   return {
     id: sortableId('rec_', ctx.startedAtMs),
     requestId: ctx.requestId,
     upstreamRequestId: ctx.upstreamRequestId,
     startedAtMs: ctx.startedAtMs,
-    ...callerOf(ctx),
+    keyId: caller.keyId,
+    keyName: caller.keyName,
+    team: caller.team,
+    rolegroup: caller.rolegroup,
+    role: caller.role,
+    user: caller.user,
+    metadata: caller.metadata,
     endpoint: ctx.endpoint.endpoint,
     protocol: ctx.protocol.id,
-    ...modelsOf(ctx),
+    requestedModel: models.requestedModel,
+    model: models.model,
+    servedModel: models.servedModel,
+    provider: models.provider,
+    target: models.target,
     attempts: rewarded(attemptsOf(ctx, nowMs), ctx.rewards),
     status: ctx.status === 0 ? CLIENT_CLOSED_STATUS : ctx.status,
     errorSource: errorSource(ctx),

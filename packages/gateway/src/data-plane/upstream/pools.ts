@@ -26,6 +26,7 @@ export type Resolve = (
 /** One keep-alive pool per upstream. Every connection of the process to a provider is made here, behind the egress guard. */
 export class UpstreamPools {
   private readonly pools = new Map<string, Pool>()
+  private known = new WeakMap<ProviderPlan, Pool>()
   private readonly lookup: Lookup
 
   constructor(resolve: Resolve = dnsLookup) {
@@ -34,17 +35,19 @@ export class UpstreamPools {
 
   /** Throws `upstream_refused_by_guard` when the origin is a special-use address that the operator has not allowed. */
   poolFor(provider: ProviderPlan): Pool {
-    const key = `${provider.origin} ${provider.allowPrivate} ${provider.timeouts.connectMs}`
-    const known = this.pools.get(key)
+    const known = this.known.get(provider)
     if (known !== undefined) return known
-    const pool = openPool(provider, this.lookup)
+    const key = `${provider.origin} ${provider.allowPrivate} ${provider.timeouts.connectMs}`
+    const pool = this.pools.get(key) ?? openPool(provider, this.lookup)
     this.pools.set(key, pool)
+    this.known.set(provider, pool)
     return pool
   }
 
   async close(): Promise<void> {
     await Promise.all([...this.pools.values()].map((pool) => pool.destroy()))
     this.pools.clear()
+    this.known = new WeakMap()
   }
 }
 
