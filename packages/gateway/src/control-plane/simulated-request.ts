@@ -1,5 +1,5 @@
 import { EndpointTable, type ServedEndpoint } from '../data-plane/http/endpoint-table.ts'
-import { type StatedRequest } from '../data-plane/what-if/stated-request.ts'
+import { type StatedRequest } from '../data-plane/what-if/unsent-request.ts'
 import { didYouMean } from '../lib/did-you-mean.ts'
 import { AdminError } from './admin-error.ts'
 import type { Control } from './control.ts'

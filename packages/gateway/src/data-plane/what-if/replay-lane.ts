@@ -12,7 +12,6 @@ import {
   type AdmitScope,
   known,
   publicModel,
-  RequestContext,
 } from '../pipeline/request-context.ts'
 import { Rotations } from '../routing/rotations.ts'
 import { ThompsonBandit } from '../routing/thompson-bandit.ts'
@@ -25,7 +24,7 @@ import { costNanoUsd } from '../usage/cost.ts'
 import { EndQueue } from './end-queue.ts'
 import type { PastRequest } from './past-request.ts'
 import { requestRefusal } from './request-refusal.ts'
-import { stateRequest } from './stated-request.ts'
+import { stateRequest, unsentContext } from './unsent-request.ts'
 
 /** What a request came to in one lane. */
 export type LaneOutcome =
@@ -233,31 +232,14 @@ export class ReplayLane {
   #contextOf(past: PastRequest): AdmitContext {
     const { record, protocol, endpoint } = past
     const { sessionId, clientIp } = record
-    const ctx = new RequestContext<AdmitScope>({
-      dataPlane: this.#scope,
-      plan: this.#options.plan,
-      head: {
-        method: 'POST',
-        path: endpoint.path,
-        query: '',
-        fields: sessionId === null ? [] : ['x-session-id', sessionId],
-        credential: null,
-        contentLength: null,
-        hasBody: true,
-        wantsUpgrade: false,
-      },
-      protocol,
-      endpoint,
-      pathModel: undefined,
-      wrapper: null,
-      requestId: record.requestId,
-      receivedAtMs: this.#nowMs,
-      startedAtMs: this.#nowMs,
+    return unsentContext(this.#scope, {
+      served: { protocol, endpoint, pathModel: undefined, wrapper: null },
+      path: endpoint.path,
+      query: '',
+      fields: sessionId === null ? [] : ['x-session-id', sessionId],
       clientIp: clientIp ?? '',
-      seenKey: { secret: '', hashes: [] },
+      requestId: record.requestId,
     })
-    ctx.waitsForRoom = false
-    return ctx
   }
 }
 

@@ -10,8 +10,6 @@ import type { RouteDecision } from '../../contracts/routing.ts'
 import { type GatewayError, toGatewayError } from '../../errors/gateway-error.ts'
 import { aheadOf } from '../../lib/clock.ts'
 import type { KeyPlan, TargetPlan } from '../../plan/gateway-plan.ts'
-import type { ServedEndpoint } from '../http/endpoint-table.ts'
-import type { RequestHead } from '../http/request-head.ts'
 import { requestCharges, targetCharges } from '../limits/late-charges.ts'
 import { asOpenReservation } from '../limits/open-reservation.ts'
 import type { DataPlane } from '../pipeline/data-plane.ts'
@@ -21,7 +19,6 @@ import {
   type AdmitScope,
   known,
   publicModel,
-  RequestContext,
   type RouteScope,
 } from '../pipeline/request-context.ts'
 import { admit, refuse, reserveTarget } from '../stages/admit.ts'
@@ -31,7 +28,12 @@ import { readHints } from '../stages/read-hints.ts'
 import { resolveRoute } from '../stages/resolve-route.ts'
 import { bridgeFor, refuseLosses, translateRequest } from '../translation/translate-request.ts'
 import { requestRefusal } from './request-refusal.ts'
-import { stateRequest, type StatedRequest } from './stated-request.ts'
+import {
+  stateRequest,
+  type StatedRequest,
+  unsentContext,
+  type UnsentRequest,
+} from './unsent-request.ts'
 
 export type TryScope = Omit<RouteScope, 'gate'> & {
   readonly gate: Pick<Gate, 'fork'>
@@ -39,19 +41,12 @@ export type TryScope = Omit<RouteScope, 'gate'> & {
 }
 
 /** A request that is not sent. */
-export type TriedRequest = {
+export type TriedRequest = UnsentRequest & {
   readonly key: KeyPlan
   /** False: it is revoked, disabled, expired or overdue. */
   readonly keyIsUsable: boolean
-  readonly served: ServedEndpoint
-  readonly path: string
-  readonly query: string
-  /** Lower-case names and values in turn. */
-  readonly fields: readonly string[]
-  readonly clientIp: string
   /** In the endpoint's own words; or what is told of it. */
   readonly content: Buffer | StatedRequest
-  readonly requestId: string
   /** So long from now. */
   readonly aheadMs: number
 }
@@ -178,37 +173,14 @@ function translationFor(ctx: AdmitContext, target: TargetPlan): TriedAdmission['
 }
 
 function contextOf(scope: IsolatedScope, request: TriedRequest): AdmitContext {
-  const { served, path, query, fields, clientIp, requestId, content } = request
   const dataPlane: AdmitScope = {
     ...scope,
     rotations: scope.rotations.copy(),
     recorder: { healthy: () => scope.recorder.healthy(), record: () => Promise.resolve() },
     onRefusal: () => {},
   }
-  const head: RequestHead = {
-    method: 'POST',
-    path,
-    query,
-    fields,
-    credential: null,
-    contentLength: Buffer.isBuffer(content) ? content.length : null,
-    hasBody: true,
-    wantsUpgrade: false,
-  }
-  const { clock } = dataPlane
-  const ctx = new RequestContext({
-    dataPlane,
-    plan: dataPlane.plan(),
-    head,
-    ...served,
-    requestId,
-    receivedAtMs: clock.monotonicMs(),
-    startedAtMs: clock.wallMs(),
-    clientIp,
-    seenKey: { secret: '', hashes: [] },
-  })
+  const ctx = unsentContext(dataPlane, request)
   ctx.key = request.key
-  ctx.waitsForRoom = false
   return ctx
 }
 
