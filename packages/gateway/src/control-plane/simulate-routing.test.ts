@@ -114,6 +114,17 @@ describe('/routing/simulate', () => {
     expect(await firstOf(gemini)).toMatch(/^(acme|other)/)
   })
 
+  it('makes way for others, however large the request and however many the seeds', async () => {
+    const content = 'many words '.repeat(40_000)
+    const request = { model: 'pair', messages: [{ role: 'user', content }] }
+    let others = 0
+    const other = setInterval(() => (others += 1), 1)
+    const { count, error } = await simulate({ request, count: 2000 })
+    clearInterval(other)
+    expect([count, error]).toEqual([2000, null])
+    expect(others).toBeGreaterThanOrEqual(3)
+  })
+
   it('takes turns among its own seeds, and leaves the real turn where it was', async () => {
     const body = { model: 'turns', count: 3 }
     for (let again = 0; again < 2; again++) {

@@ -1,16 +1,10 @@
-import type { Envelope } from '../../contracts/envelope.ts'
 import type { Protocol, ProtocolEndpoint } from '../../contracts/protocol.ts'
 import type { Needs, RouteDecision, RoutingHints } from '../../contracts/routing.ts'
 import { toGatewayError } from '../../errors/gateway-error.ts'
 import type { KeyPlan } from '../../plan/gateway-plan.ts'
-import type { RequestHead } from '../http/request-head.ts'
-import {
-  publicModel,
-  RequestContext,
-  type RouteContext,
-  type RouteScope,
-} from '../pipeline/request-context.ts'
+import { publicModel, type RouteContext, type RouteScope } from '../pipeline/request-context.ts'
 import { resolveRoute } from '../stages/resolve-route.ts'
+import { stateRequest, unsentContext } from '../what-if/unsent-request.ts'
 
 /** A request that is not sent. */
 export type SimulatedRequest = {
@@ -53,19 +47,32 @@ export async function simulateRoutes(
 ): Promise<readonly SimulatedRoute[]> {
   const isolated: RouteScope = { ...dataPlane, rotations: dataPlane.rotations.copy() }
   const routes: SimulatedRoute[] = []
-  for (const seed of seeds) routes.push(await simulateRoute(isolated, request, seed))
+  let read: ReadFacts | null = null
+  let busySinceMs = performance.now()
+  for (const seed of seeds) {
+    const ctx = contextOf(isolated, request, seed)
+    routes.push(await simulateRoute(ctx, request, read))
+    read ??= { envelope: ctx.envelope, needs: ctx.needs, input: ctx.input }
+    if (performance.now() - busySinceMs < BUSY_MS) continue
+    await new Promise((resolve) => setImmediate(resolve))
+    busySinceMs = performance.now()
+  }
   return routes
 }
 
+/** So long other requests may wait for a simulation. */
+const BUSY_MS = 10
+
+/** What was read of the body for the first seed, and is the same for all. */
+type ReadFacts = Pick<RouteContext, 'envelope' | 'needs' | 'input'>
+
 async function simulateRoute(
-  dataPlane: RouteScope,
+  ctx: RouteContext,
   request: SimulatedRequest,
-  seed: string,
+  read: ReadFacts | null,
 ): Promise<SimulatedRoute> {
-  const ctx = contextOf(dataPlane, request, seed)
   try {
-    const envelope = envelopeOf(ctx, request)
-    ctx.envelope = envelope
+    readRequest(ctx, request, read)
     await resolveRoute(ctx)
     const order = ctx.targets.map((target) => ({
       target: target.id,
@@ -82,54 +89,26 @@ async function simulateRoute(
 
 function contextOf(dataPlane: RouteScope, request: SimulatedRequest, seed: string): RouteContext {
   const { protocol, endpoint, model, key, session } = request
-  const head: RequestHead = {
-    method: 'POST',
+  const pathModel = endpoint.path.includes('{model}') ? model : undefined
+  const ctx = unsentContext(dataPlane, {
+    served: { protocol, endpoint, pathModel, wrapper: null },
     path: endpoint.path,
     query: '',
     fields: session === null ? [] : ['x-session-id', session],
-    credential: null,
-    contentLength: null,
-    hasBody: true,
-    wantsUpgrade: false,
-  }
-  const ctx = new RequestContext({
-    dataPlane,
-    plan: dataPlane.plan(),
-    head,
-    protocol,
-    endpoint,
-    pathModel: endpoint.path.includes('{model}') ? model : undefined,
-    wrapper: null,
-    requestId: seed,
-    receivedAtMs: dataPlane.clock.monotonicMs(),
-    startedAtMs: dataPlane.clock.wallMs(),
     clientIp: '',
-    seenKey: { secret: '', hashes: [] },
+    requestId: seed,
   })
   ctx.key = key
   ctx.hints = request.hints
   return ctx
 }
 
-function envelopeOf(ctx: RouteContext, request: SimulatedRequest): Envelope {
-  const { body, model, stream, inputTokens, maxOutputTokens } = request
-  if (body !== null) {
-    ctx.body = body
-    return ctx.endpoint.readEnvelope(body, ctx.plan.server.maxJsonDepth, ctx.pathModel)
-  }
-  ctx.statedInputTokens = inputTokens
-  ctx.needs = { ...request.needs, streaming: stream }
-  return {
-    model,
-    modelSpan: null,
-    stream,
-    maxOutputTokens,
-    maxOutputSpans: [],
-    choices: 1,
-    streamUsage: false,
-    members: new Map(),
-    membersEndAt: 0,
-    sizeBytes: inputTokens,
-    values: () => ({}),
-  }
+function readRequest(ctx: RouteContext, request: SimulatedRequest, read: ReadFacts | null): void {
+  const { body } = request
+  if (body === null) return stateRequest(ctx, request)
+  ctx.body = body
+  ctx.needs = read?.needs ?? null
+  ctx.input = read?.input ?? null
+  const { maxJsonDepth } = ctx.plan.server
+  ctx.envelope = read?.envelope ?? ctx.endpoint.readEnvelope(body, maxJsonDepth, ctx.pathModel)
 }
