@@ -109,11 +109,11 @@ function stateOf(control: Control, { name }: ProviderPlan): ProviderView['state'
     .filter(({ provider }) => provider.name === name)
     .map(({ healthId }) => healthId)
   const own = new Set(declared)
-  const states = control.targets
+  const judged = control.targets
     .list(control.clock.monotonicMs())
     .filter(({ target }) => own.has(target) || target.startsWith(`${name}/`))
-    .map(({ state }) => state)
-  return WORST.find((one) => states.includes(one)) ?? 'unknown'
+  const states = new Set(judged.map(({ state }) => state))
+  return WORST.find((one) => states.has(one)) ?? 'unknown'
 }
 
 /** Where the credential stands: as configured, else the variable that the catalogue names. */

@@ -91,7 +91,7 @@ export function createLogger(options: LogOptions): RootLogger {
         // As above.
       }
     },
-    writeLine: output.write,
+    writeLine: (line) => output.write(line),
     level: () => current,
     setLevel(level) {
       current = level

@@ -475,9 +475,6 @@ describe('a client that leaves', () => {
   })
 
   describe('with drain, before anything has come', () => {
-    const drained = (cap: string): Partial<HarnessOptions> => ({
-      provider: { on_client_abort: 'drain', drain_cap: cap, timeouts: LONG.provider.timeouts },
-    })
     const sse = chatFixture('usage-asked.sse')
 
     it.each([
@@ -829,3 +826,9 @@ describe('a ledger that cannot be written', () => {
     await oneRecord(0)
   })
 })
+
+function drained(cap: string): Partial<HarnessOptions> {
+  return {
+    provider: { on_client_abort: 'drain', drain_cap: cap, timeouts: LONG.provider.timeouts },
+  }
+}
