@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { NO_USAGE } from '../contracts/usage.ts'
 import type { UsageRecord } from '../contracts/usage-record.ts'
 import { usageRecord } from '../testing/usage-record.ts'
+import { startAdminServer } from './admin-server.ts'
 import { replayPolicy } from './replay-policy.ts'
 import { codeOf, pathOf } from './testing/admin-client.ts'
 import { useControl } from './testing/use-control.ts'
@@ -21,6 +22,12 @@ function perHour(amount: number, scope = 'key'): object {
   const limit = { id: 'rph', unit: 'requests', algorithm: 'sliding', window: '1h' }
   return { limits: [{ ...limit, scope, amount }] }
 }
+
+async function* endless(): AsyncGenerator<UsageRecord> {
+  for (;;) yield usageRecord({ keyId: null })
+}
+
+async function* nothing(): AsyncGenerator<UsageRecord> {}
 
 describe('POST /policies/replay', () => {
   const used = useControl('each', CONFIG)
@@ -161,6 +168,32 @@ describe('POST /policies/replay', () => {
     left.abort(new Error('left'))
     await expect(cut).rejects.toThrow('has left')
     expect((await replay({ policy: {} })).status).toBe(200)
+  })
+
+  it('ends when the connection of its caller does', async () => {
+    const { store } = used.control()
+    const calls = { count: 0 }
+    const iterate = (): AsyncGenerator<UsageRecord> => (calls.count++ === 0 ? endless() : nothing())
+    const control = {
+      ...used.control(),
+      store: { ...store, records: { ...store.records, iterate } },
+    }
+    const admin = await startAdminServer(control, { host: '127.0.0.1', port: 0 })
+    const ask = (signal?: AbortSignal): Promise<Response> =>
+      fetch(`${admin.url}/admin/v1/policies/replay`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${control.adminToken}` },
+        body: JSON.stringify({ policy: {} }),
+        ...(signal === undefined ? {} : { signal }),
+      })
+    const leaving = new AbortController()
+    const first = ask(leaving.signal).catch(() => null)
+    await expect.poll(() => calls.count).toBe(1)
+    expect((await ask()).status).toBe(409)
+    leaving.abort()
+    expect(await first).toBeNull()
+    await expect.poll(async () => (await ask()).status).toBe(200)
+    await admin.close()
   })
 
   it.each([
