@@ -1,16 +1,16 @@
 import { describe, expect, it } from 'vitest'
-import { drawBeta, largestProbabilities } from './beta-draw.ts'
+import { BetaDraws, largestProbabilities } from './beta-draw.ts'
 import { drawAt } from './seeded-draw.ts'
 
-describe('drawBeta', () => {
+describe('BetaDraws', () => {
   it.each([
     [1, 1],
     [1, 9],
     [40, 3],
     [500, 500],
   ])('has mean and deviation of Beta(%d, %d)', (alpha, beta) => {
-    const random = seededRandom(alpha * 31 + beta)
-    const draws = Array.from({ length: 20_000 }, () => drawBeta(alpha, beta, random))
+    const betas = new BetaDraws(seededRandom(alpha * 31 + beta))
+    const draws = Array.from({ length: 20_000 }, () => betas.next(alpha, beta))
     const mean = draws.reduce((sum, each) => sum + each, 0) / draws.length
     const variance = draws.reduce((sum, each) => sum + (each - mean) ** 2, 0) / draws.length
     const total = alpha + beta
@@ -35,13 +35,11 @@ describe('largestProbabilities', () => {
       { alpha: 1, beta: 1 },
       { alpha: 20, beta: 20, bonus: 0.2 },
     ]
-    const random = seededRandom(5)
+    const betas = new BetaDraws(seededRandom(5))
     const wins = [0, 0, 0, 0]
     const rounds = 40_000
     for (let round = 0; round < rounds; round++) {
-      const draws = posteriors.map(
-        ({ alpha, beta, bonus = 0 }) => bonus + drawBeta(alpha, beta, random),
-      )
+      const draws = posteriors.map(({ alpha, beta, bonus = 0 }) => bonus + betas.next(alpha, beta))
       const first = draws.indexOf(Math.max(...draws))
       wins[first] = (wins[first] ?? 0) + 1
     }

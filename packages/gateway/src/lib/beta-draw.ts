@@ -1,35 +1,54 @@
 /** Uniform in (0, 1). */
 export type Random = () => number
 
-/** A draw from Beta(alpha, beta), both at least 1. */
-export function drawBeta(alpha: number, beta: number, random: Random): number {
-  const one = drawGamma(alpha, random)
-  return one / (one + drawGamma(beta, random))
-}
+/** Draws from Beta distributions, one after the other. */
+export class BetaDraws {
+  readonly #random: Random
+  /** Of two normal numbers that come together, the one that is left. NaN: none. */
+  #spare = Number.NaN
 
-/** Marsaglia and Tsang, "A simple method for generating gamma variables" (2000), for a shape of at least 1. */
-function drawGamma(shape: number, random: Random): number {
-  const d = shape - 1 / 3
-  const c = 1 / Math.sqrt(9 * d)
-  for (;;) {
-    const x = drawNormal(random)
-    const root = 1 + c * x
-    if (root <= 0) continue
-    const v = root * root * root
-    const u = random()
-    const square = x * x
-    if (u < 1 - 0.0331 * square * square) return d * v
-    if (Math.log(u) < 0.5 * square + d * (1 - v + Math.log(v))) return d * v
+  constructor(random: Random) {
+    this.#random = random
   }
-}
 
-/** Marsaglia's polar method. */
-function drawNormal(random: Random): number {
-  for (;;) {
-    const x = 2 * random() - 1
-    const y = 2 * random() - 1
-    const s = x * x + y * y
-    if (s > 0 && s < 1) return x * Math.sqrt((-2 * Math.log(s)) / s)
+  /** Both at least 1. */
+  next(alpha: number, beta: number): number {
+    const one = this.#gamma(alpha)
+    return one / (one + this.#gamma(beta))
+  }
+
+  /** Marsaglia and Tsang, "A simple method for generating gamma variables" (2000), for a shape of at least 1. */
+  #gamma(shape: number): number {
+    const d = shape - 1 / 3
+    const c = 1 / Math.sqrt(9 * d)
+    for (;;) {
+      const x = this.#normal()
+      const root = 1 + c * x
+      if (root <= 0) continue
+      const v = root * root * root
+      const u = this.#random()
+      const square = x * x
+      if (u < 1 - 0.0331 * square * square) return d * v
+      if (Math.log(u) < 0.5 * square + d * (1 - v + Math.log(v))) return d * v
+    }
+  }
+
+  /** Marsaglia's polar method. */
+  #normal(): number {
+    const spare = this.#spare
+    if (!Number.isNaN(spare)) {
+      this.#spare = Number.NaN
+      return spare
+    }
+    for (;;) {
+      const x = 2 * this.#random() - 1
+      const y = 2 * this.#random() - 1
+      const s = x * x + y * y
+      if (s <= 0 || s >= 1) continue
+      const scale = Math.sqrt((-2 * Math.log(s)) / s)
+      this.#spare = y * scale
+      return x * scale
+    }
   }
 }
 

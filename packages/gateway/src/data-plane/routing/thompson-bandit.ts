@@ -1,5 +1,5 @@
 import type { ArmContext, ArmDraw, ArmObservation, Bandit } from '../../contracts/routing.ts'
-import { type BetaPosterior, drawBeta, largestProbabilities } from '../../lib/beta-draw.ts'
+import { BetaDraws, type BetaPosterior, largestProbabilities } from '../../lib/beta-draw.ts'
 import { drawAt, seedOf } from '../../lib/seeded-draw.ts'
 
 /**
@@ -73,14 +73,18 @@ export class ThompsonBandit implements Bandit {
     const start = seedOf(seed)
     let next = 0
     const random = (): number => drawAt(start, next++)
+    const betas = new BetaDraws(random)
     const explored = random() < EXPLORED ? Math.floor(random() * targets.length) : -1
-    return targets.map((target, index) => {
-      const { rewards, count } = this.#knownOf(armName(target, context), nowMs)
+    const draws: ArmDraw[] = []
+    for (const target of targets) {
+      const name = armName(target, context)
+      const { rewards, count } = this.#knownOf(name, nowMs)
       const alpha = 1 + EVIDENCE * rewards
       const beta = 1 + EVIDENCE * Math.max(0, count - rewards)
-      const draw = drawBeta(alpha, beta, random)
-      return { target, alpha, beta, draw: index === explored ? 1 + draw : draw }
-    })
+      const draw = betas.next(alpha, beta)
+      draws.push({ target, alpha, beta, draw: draws.length === explored ? 1 + draw : draw })
+    }
+    return draws
   }
 
   observe({ target, among, context, reward }: ArmObservation, nowMs: number): void {
@@ -144,13 +148,19 @@ export class ThompsonBandit implements Bandit {
   }
 
   #knownOf(name: string, nowMs: number): { readonly rewards: number; readonly count: number } {
+    const own = this.#arms.get(name)
+    const others = this.#others.size === 0 ? undefined : this.#others.get(name)
     let rewards = 0
     let count = 0
-    for (const known of [this.#arms.get(name), this.#others.get(name)]) {
-      if (known === undefined) continue
-      const kept = this.#keptSince(known.atMs, nowMs)
-      rewards += known.rewards * kept
-      count += known.count * kept
+    if (own !== undefined) {
+      const kept = this.#keptSince(own.atMs, nowMs)
+      rewards = own.rewards * kept
+      count = own.count * kept
+    }
+    if (others !== undefined) {
+      const kept = this.#keptSince(others.atMs, nowMs)
+      rewards += others.rewards * kept
+      count += others.count * kept
     }
     return { rewards, count }
   }
@@ -188,8 +198,21 @@ export function propensities(posteriors: readonly BetaPosterior[]): readonly num
   return largestProbabilities(posteriors).map((share) => share * (1 - EXPLORED) + even)
 }
 
+/** A text that is put together is hashed anew with each look at a map; these are kept. */
+const NAMES = {
+  small: [new Map<string, string>(), new Map<string, string>()],
+  medium: [new Map<string, string>(), new Map<string, string>()],
+  large: [new Map<string, string>(), new Map<string, string>()],
+} as const
+
 export function armName(target: string, { size, tools }: ArmContext): string {
-  return `${size}${tools ? '+tools' : ''} ${target}`
+  const names = NAMES[size][tools ? 1 : 0]
+  const known = names.get(target)
+  if (known !== undefined) return known
+  if (names.size >= MOST_ARMS) names.clear()
+  const name = `${size}${tools ? '+tools' : ''} ${target}`
+  names.set(target, name)
+  return name
 }
 
 function copyOf(arm: ArmState): Arm {
