@@ -13,7 +13,13 @@ const READY_PAUSE_MS = 50
  * begins a new generation, and every process brings what it knows before the gate opens again.
  */
 export class Attachment {
+  /**
+   * Whose counters have been brought all that this process knew. Set when it is done: a connection that breaks before
+   * leaves the rest to the next one.
+   */
   generation = ''
+  /** Of this connection. */
+  #attached = ''
   /** Of connections, so that what an earlier one sent late is told from this one's. */
   #number = 0
   readonly #parts: SharedGateParts
@@ -24,7 +30,7 @@ export class Attachment {
 
   /** What every call says, so that it counts only where and while it should. */
   stamp(): string {
-    return `${this.generation}/${this.#number}`
+    return `${this.#attached}/${this.#number}`
   }
 
   /** `fresh`: the leases of this process are not known there. `isEnding`: the end of a reservation is still to be told. */
@@ -42,21 +48,22 @@ export class Attachment {
       [connection.serverRun, proposed, String(members), String(this.#number)],
     )
     const generation = answer.text(2)
+    this.#attached = generation
     const fresh = generation !== this.generation
-    this.generation = generation
     if (fresh) {
       await this.restore(connection)
       await this.#reopen(connection)
       await this.#forgetEnded(connection, isEnding)
     }
     await this.#ready(connection)
+    this.generation = generation
     return { fresh }
   }
 
   /** Tells the server every durable counter that it may have lost. */
   async restore(connection: ScriptConnection): Promise<void> {
     const { known, seen, time, dirty } = this.#parts
-    const lost = known.lost(this.generation, seen, time.nowMs())
+    const lost = known.lost(this.#attached, seen, time.nowMs())
     await this.#tell(connection, lost)
     for (const { charge } of lost) dirty.add(charge.counterKey)
   }

@@ -21,6 +21,8 @@ local RESET_KEPT_MS = 30 * DAY_MS
 local WANTED_MS = 2000
 local MEMBER_MS = 10000
 local SETTLING_MS = 3000
+-- Of steady time: more in one step is a clock that was set, or nobody there to wait.
+local LONGEST_STEP_US = 500000
 -- Of a stream's output, as data-plane/limits/lease.ts has it.
 local LEAST_TOKENS = 16
 local SHARE = 32
@@ -30,7 +32,7 @@ local op, process = ARGV[1], ARGV[4]
 
 -- Time: never back. After the server's clock went back, half as fast until it is caught up with.
 
-local meta = call('HMGET', KEYS[1], 'gen', 'latest', 'time', 'settling', 'run', 'c:' .. process)
+local meta = call('HMGET', KEYS[1], 'gen', 'latest', 'time', 'wait', 'run', 'c:' .. process, 'steady')
 local generation = meta[1]
 
 local function microseconds()
@@ -45,9 +47,13 @@ local latest_us = tonumber(meta[2] or time_us)
 local passed_us = max(0, time_us - tonumber(meta[3] or time_us))
 latest_us = max(time_us, latest_us + floor(passed_us / 2))
 local now = floor(latest_us / 1000)
+-- Goes on only while processes are there, and never leaps: how long others are waited for. A clock that is set says
+-- nothing of them.
+local steady_us = tonumber(meta[7] or latest_us) + min(LONGEST_STEP_US, passed_us)
+local steady = floor(steady_us / 1000)
 
 local function keep_time()
-  call('HSET', KEYS[1], 'latest', latest_us, 'time', time_us)
+  call('HSET', KEYS[1], 'latest', latest_us, 'time', time_us, 'steady', steady_us)
 end
 
 -- Calendar, UTC. Months are counted from the year 0.
@@ -760,8 +766,7 @@ local ops = {}
 function ops.reserve()
   local d = demand_from(8)
   d.shrinks = ARGV[12] == '1'
-  local settling = tonumber(meta[4] or 0)
-  if now < settling then return { 5, now } end
+  if steady < tonumber(meta[4] or 0) then return { 5, now } end
   load_all(FIRST, #KEYS)
   local output, refused, refused_by, excused = d.output, nil, nil, {}
   local holds, held, limits, wanted = {}, {}, {}, {}
@@ -1057,8 +1062,8 @@ end
 -- Keeps the process a member and evens out its leases. ARGV: 5 ms that leases last; then per counter: parameters,
 -- description, what the process gives back, known to have counted, name.
 function ops.beat()
-  call('ZADD', KEYS[5], now, process)
-  for _, gone in ipairs(call('ZRANGEBYSCORE', KEYS[5], '-inf', now - MEMBER_MS)) do
+  call('ZADD', KEYS[5], steady, process)
+  for _, gone in ipairs(call('ZRANGEBYSCORE', KEYS[5], '-inf', steady - MEMBER_MS)) do
     call('HDEL', KEYS[1], 'c:' .. gone)
     call('ZREM', KEYS[5], gone)
   end
@@ -1098,27 +1103,27 @@ end
 function ops.attach()
   if tonumber(meta[6] or 0) > tonumber(ARGV[8]) then return { 3, now } end
   local fresh = not generation or meta[5] ~= ARGV[5]
-  local settling = tonumber(meta[4] or 0)
   if fresh then
     generation = ARGV[6]
-    settling = tonumber(ARGV[7]) > 1 and now + SETTLING_MS or 0
-    call('HSET', KEYS[1], 'gen', generation, 'run', ARGV[5], 'settling', settling, 'expect', ARGV[7])
+    local wait = tonumber(ARGV[7]) > 1 and steady + SETTLING_MS or 0
+    call('HSET', KEYS[1], 'gen', generation, 'run', ARGV[5], 'wait', wait, 'expect', ARGV[7])
     call('DEL', KEYS[5])
   end
   call('HSET', KEYS[1], 'c:' .. process, ARGV[8])
+  keep_time()
   return { fresh and 1 or 0, now, generation }
 end
 
--- The process has brought what it knew. When all have, or the time is over, the gate opens.
+-- The process has brought what it knew. When all have, or the time is over, the gate opens. Every call keeps the time,
+-- because nothing else does while all wait.
 function ops.ready()
-  call('ZADD', KEYS[5], now, process)
-  local settling = tonumber(meta[4] or 0)
-  if now < settling then
+  call('ZADD', KEYS[5], steady, process)
+  keep_time()
+  if steady < tonumber(meta[4] or 0) then
     local expect = tonumber(call('HGET', KEYS[1], 'expect') or 1)
     if call('ZCARD', KEYS[5]) < expect then return { 0, now } end
-    call('HSET', KEYS[1], 'settling', 0)
+    call('HSET', KEYS[1], 'wait', 0)
   end
-  keep_time()
   return { 1, now }
 end
 
