@@ -103,10 +103,8 @@ export class Attachment {
   }
 
   /** Takes a reservation on the server that it does not know. It is taken once, however often it is told. */
-  async reopenOne(
-    connection: ScriptConnection,
-    { name, holds, heldTokens }: SharedReservation,
-  ): Promise<void> {
+  async reopenOne(connection: ScriptConnection, reservation: SharedReservation): Promise<void> {
+    const { name, holds, heldTokens } = reservation
     const { options, call } = this.#parts
     const charges = holds.map(({ charge }) => charge)
     const args = [
@@ -119,6 +117,7 @@ export class Attachment {
       ]),
     ]
     await call(connection, 'reopen', keysOf(charges), args)
+    reservation.taken = true
   }
 
   /** A server that took over may not have heard of ends that the one before it had answered. */

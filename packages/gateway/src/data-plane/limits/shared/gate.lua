@@ -936,6 +936,7 @@ end
 
 -- `forget`: its end was answered by a server that is lost. What it used of durable counters was brought by those who knew
 -- it; of others it is taken as used.
+-- Answers 2 when the same process had ended it before, and 0 when there is none.
 -- ARGV: 5 reservation, 6 `settle`, `release`, `expire` or `forget`, 7 reservations whose end was answered, by spaces; then per counter
 -- of the reservation: used, alerts, name.
 function ops.close()
@@ -977,8 +978,9 @@ function ops.close()
       call('PEXPIRE', KEYS[7], DAY_MS)
     end
   end
+  local code = packed and 1 or call('HEXISTS', KEYS[7], 'x:' .. ARGV[5]) == 1 and 2 or 0
   for name in string.gmatch(ARGV[7], '[^ ]+') do call('HDEL', KEYS[7], 'x:' .. name) end
-  return { packed and 1 or 0, now, views }
+  return { code, now, views }
 end
 
 -- The owner still works on it. ARGV: 5 reservation, 6 ms until it is taken as lost, 7.. names.
@@ -1024,23 +1026,26 @@ function ops.reopen()
   return { 1, now }
 end
 
--- Adds what a process admitted by itself. ARGV: 5 number of the report, 6 ms that leases last; then per counter:
--- parameters, description, used, change of the process's lease, name.
+-- Adds what a process admitted by itself. ARGV: 5 number of the report, 6 the first number that was not answered yet, 7 ms
+-- that leases last; then per counter: parameters, description, used, change of the process's lease, name.
+-- Answers 2 when a report before it did not come: taken now, that one would look as if it had been counted.
 function ops.report()
-  if tonumber(call('HGET', KEYS[7], 'report') or 0) >= tonumber(ARGV[5]) then return { 0, now } end
+  local last = max(tonumber(ARGV[6]) - 1, tonumber(call('HGET', KEYS[7], 'report') or 0))
+  if tonumber(ARGV[5]) <= last then return { 0, now } end
+  if tonumber(ARGV[5]) > last + 1 then return { 2, now } end
   load_all(FIRST, #KEYS)
   for i = FIRST, #KEYS do
-    local at = 7 + (i - FIRST) * 5
+    local at = 8 + (i - FIRST) * 5
     local c = counter(KEYS[i], ARGV[at], ARGV[at + 1], true)
     local used, change = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
     if used > 0 and c.p.kind ~= 'concurrent' then
       local ticket = meter_of(c).take(c, used)
       meter_of(c).close(c, hold_of(ticket, used), used, true)
     end
-    if change ~= 0 then set_lease(c, max(0, own_lease(c) + change), now + tonumber(ARGV[6])) end
+    if change ~= 0 then set_lease(c, max(0, own_lease(c) + change), now + tonumber(ARGV[7])) end
   end
   keep_time()
-  for i = FIRST, #KEYS do store(KEYS[i], ARGV[7 + (i - FIRST) * 5 + 4]) end
+  for i = FIRST, #KEYS do store(KEYS[i], ARGV[8 + (i - FIRST) * 5 + 4]) end
   call('HSET', KEYS[7], 'report', ARGV[5])
   call('PEXPIRE', KEYS[7], DAY_MS)
   return { 1, now }

@@ -14,6 +14,8 @@ import { OutageReservation } from './outage-gate.ts'
 import type { Reports } from './reports.ts'
 import { SharedReservation } from './shared-reservation.ts'
 
+/** No generation: whether the server ever heard of a reservation that was made without it is not known. */
+const MADE_ALONE = 'alone'
 /** A server that is away must not keep a start waiting. */
 const MOST_WAIT_MS = 2000
 
@@ -42,16 +44,10 @@ export class OpenCharges implements DurableCharges {
 
   #heldBy(reservation: Reservation): readonly HeldCharge[] {
     if (reservation instanceof OutageReservation) {
-      return reservation.gate
-        .heldBy(reservation)
-        .map(({ charge, amount }) => heldCharge(charge, amount))
+      return named(`${MADE_ALONE} ${reservation.name}`, reservation.gate.heldBy(reservation))
     }
     if (!(reservation instanceof SharedReservation)) return []
-    const name = `${this.#parts.generation()} ${reservation.name}`
-    return reservation.holds.map(({ charge, amount }) => ({
-      ...heldCharge(charge, amount),
-      reservation: name,
-    }))
+    return named(`${this.#parts.generation()} ${reservation.name}`, reservation.holds)
   }
 
   /** The server's counters are no sums of this store's records. */
@@ -71,7 +67,9 @@ export class OpenCharges implements DurableCharges {
     const { closings, reports } = this.#parts
     const tooLong = Promise.withResolvers<void>()
     const timer = setTimeout(tooLong.resolve, MOST_WAIT_MS)
-    await Promise.race([Promise.all([closings.idle(), reports.idle()]), tooLong.promise])
+    // What the server did not know of is reported then.
+    const told = closings.idle().then(() => reports.idle())
+    await Promise.race([told, tooLong.promise])
     clearTimeout(timer)
   }
 
@@ -100,6 +98,13 @@ export class OpenCharges implements DurableCharges {
       durable.map((one) => ({ charge: chargeOf(one), used: one.amount, change: 0 })),
     )
   }
+}
+
+function named(
+  reservation: string,
+  holds: readonly { readonly charge: LimitCharge; readonly amount: number }[],
+): readonly HeldCharge[] {
+  return holds.map(({ charge, amount }) => ({ ...heldCharge(charge, amount), reservation }))
 }
 
 function heldCharge({ limit, value, counterKey }: LimitCharge, amount: number): HeldCharge {

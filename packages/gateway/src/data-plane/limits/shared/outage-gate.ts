@@ -17,6 +17,8 @@ export type OutageOptions = {
   readonly clock: Clock
   /** What this process may still spend of the counter; 0 when it has no lease. */
   readonly leaseOf: (counterKey: string) => number
+  /** Of a reservation, once the server has it. */
+  readonly nextName: () => string
   /** Processes that share the counters. */
   readonly members: number
 }
@@ -36,14 +38,17 @@ const UNLIMITED_BUCKET = 1e9
 
 export class OutageReservation implements Reservation {
   readonly id: number
+  /** By which the server will know it. */
+  readonly name: string
   readonly outputTokens: number
   readonly shrunk: boolean
   readonly excused: readonly Refusal[] = []
   readonly gate: OutageGate
   readonly inner: Reservation
 
-  constructor(gate: OutageGate, inner: Reservation) {
+  constructor(gate: OutageGate, inner: Reservation, name: string) {
     this.gate = gate
+    this.name = name
     this.inner = inner
     this.id = inner.id
     this.outputTokens = inner.outputTokens
@@ -77,7 +82,7 @@ export class OutageGate {
     }
     const result = this.#inner.reserve(mapped, demand)
     if (result.ok) {
-      const reservation = new OutageReservation(this, result.reservation)
+      const reservation = new OutageReservation(this, result.reservation, this.#options.nextName())
       this.#open.add(reservation)
       return { ok: true, reservation }
     }

@@ -75,11 +75,15 @@ export class Reports {
       const { used = 0, change = 0 } = entries[index] ?? {}
       return [used, change]
     })
-    await this.#parts.call(connection, 'report', keysOf(charges), [
+    const [first = number] = this.#waiting.keys()
+    const answer = await this.#parts.call(connection, 'report', keysOf(charges), [
       String(number),
+      String(first),
       String(LEASE_MS),
       ...args,
     ])
+    // The one before it was lost: all are told again on the next connection.
+    if (answer.code === 2) return connection.fail('A report was lost')
     this.#waiting.delete(number)
     for (const { counterKey } of charges) this.#parts.dirty.add(counterKey)
   }

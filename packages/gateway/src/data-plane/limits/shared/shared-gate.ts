@@ -18,16 +18,17 @@ import { actualAmount, demandedAmount } from '../amounts.ts'
 import { gateOfViews } from '../gate-of-views.ts'
 import { isLeased } from '../lease.ts'
 import { checkDemand, isAmount } from '../memory-gate.ts'
+import { Adoptions, orReported } from './adoptions.ts'
 import { Attachment } from './attachment.ts'
 import { changeCounters, listCounters } from './administration.ts'
-import { Closings } from './closings.ts'
+import { type Closing, Closings } from './closings.ts'
 import { Extensions } from './extensions.ts'
 import { pauseFor, type SharedGateOptions, type SharedGateParts } from './gate-parts.ts'
 import { Housekeeping } from './housekeeping.ts'
 import { KnownStates } from './known-states.ts'
 import { OpenCharges } from './open-charges.ts'
 import { OutageGate, OutageReservation } from './outage-gate.ts'
-import { Reports } from './reports.ts'
+import { type ReportEntry, Reports } from './reports.ts'
 import { askReserve, refusalFrom, unique } from './reserve-call.ts'
 import { Answer, listOf, numberOf, ScriptKeys } from './script-calls.ts'
 import { SeenCounters } from './seen-counters.ts'
@@ -43,13 +44,6 @@ const LEASE_PAUSE_MS = 50
 const MOST_PATIENT = 200
 /** What was seen longer ago says nothing of how much room there is. */
 const FITS_AGE_MS = 5000
-const NO_DEMAND: Demand = {
-  inputTokens: 0,
-  outputTokens: 0,
-  fixedCostPicoUsd: null,
-  outputPicoUsd: 0,
-}
-
 /** A gate whose counters are on a server, shared with other processes. Each operation is one call over all counters. */
 export class SharedGate implements Gate {
   readonly #parts: SharedGateParts
@@ -58,12 +52,11 @@ export class SharedGate implements Gate {
   readonly #reports: Reports
   readonly #housekeeping: Housekeeping
   readonly #extensions: Extensions
+  readonly #adoptions: Adoptions
   /** For the journal of open calls. */
   readonly durable: DurableCharges
   #live: ScriptConnection | null = null
   #outage: OutageGate | null = null
-  /** Reservations that were made without the server and are known to it now. */
-  readonly #adopted = new Map<OutageReservation, SharedReservation>()
   #problem: string | null = 'has not been reached yet'
   #lastId = 0
   #patient = 0
@@ -100,6 +93,7 @@ export class SharedGate implements Gate {
       this.#attachment.restoreOne(connection, charge),
     )
     this.#extensions = new Extensions(parts)
+    this.#adoptions = new Adoptions(parts)
     this.durable = new OpenCharges({
       ...parts,
       closings: this.#closings,
@@ -198,7 +192,10 @@ export class SharedGate implements Gate {
       const { outputs } = this.#parts.seen.of(charge)
       outputs.of(own.demand.model ?? '').add(actual.outputTokens)
     }
-    this.#closings.add(this.#live, { name: own.name, kind: 'settle', holds: own.holds, used })
+    const closing: Closing = { name: own.name, kind: 'settle', holds: own.holds, used }
+    if (own.taken) return this.#closings.add(this.#live, closing)
+    const report = (entries: readonly ReportEntry[]): void => this.#reports.add(this.#live, entries)
+    this.#closings.add(this.#live, orReported(closing, own, report))
   }
 
   release(reservation: Reservation): void {
@@ -347,6 +344,10 @@ export class SharedGate implements Gate {
     this.#outage ??= new OutageGate({
       clock: time.asClock(),
       members: this.#housekeeping.members,
+      nextName: () => {
+        this.#lastId += 1
+        return `${this.#parts.process}:${this.#lastId}`
+      },
       leaseOf: (counterKey) => {
         const counter = seen.find(counterKey)
         if (counter === null || counter.leaseUntilMs < options.clock.monotonicMs()) return 0
@@ -359,33 +360,9 @@ export class SharedGate implements Gate {
   /** Null: it was made in the outage that lasts, and is closed there. */
   #sharedOrClosed(reservation: Reservation, actual: Actual | null): SharedReservation | null {
     if (!(reservation instanceof OutageReservation)) return this.#asShared(reservation)
-    const adopted = this.#adopted.get(reservation)
-    if (adopted === undefined) reservation.gate.close(reservation, actual)
-    else this.#adopted.delete(reservation)
-    return adopted ?? null
-  }
-
-  /**
-   * What calls that were admitted alone still hold becomes a reservation like any other: as a part of the lease it could
-   * be spent once more.
-   */
-  #adopt(outage: OutageGate | null): void {
-    const { open, options, process } = this.#parts
-    for (const reservation of outage?.open() ?? []) {
-      this.#lastId += 1
-      const { outputTokens, shrunk } = reservation
-      const name = `${process}:${this.#lastId}`
-      const grant = { id: reservation.id, name, outputTokens, heldTokens: outputTokens, shrunk }
-      const held = outage?.heldBy(reservation) ?? []
-      const holds = held.map(({ charge, amount }) => ({ charge, amount, leased: false }))
-      const adopted = new SharedReservation(
-        { ...grant, excused: [], demand: NO_DEMAND },
-        holds,
-        options.clock.monotonicMs(),
-      )
-      open.set(name, adopted)
-      this.#adopted.set(reservation, adopted)
-    }
+    const adopted = this.#adoptions.takeOut(reservation)
+    if (adopted === null) reservation.gate.close(reservation, actual)
+    return adopted
   }
 
   #asShared(reservation: Reservation): SharedReservation {
@@ -410,7 +387,7 @@ export class SharedGate implements Gate {
       const counter = seen.of(charge)
       counter.lease = Math.max(0, counter.lease - spent)
     }
-    this.#adopt(this.#outage)
+    if (this.#outage !== null) this.#adoptions.adopt(this.#outage)
     this.#outage = null
     this.#reports.retry(connection)
     this.#reports.add(
@@ -418,9 +395,7 @@ export class SharedGate implements Gate {
       told.map(({ charge, used }) => ({ charge, used, change: 0 })),
     )
     this.#syncLeases(connection, fresh)
-    for (const adopted of this.#adopted.values()) {
-      this.#closings.track(this.#attachment.reopenOne(connection, adopted))
-    }
+    this.#closings.track(this.#adoptions.tell(connection, this.#attachment))
     this.#closings.retry(connection)
     this.#live = connection
     this.#problem = null

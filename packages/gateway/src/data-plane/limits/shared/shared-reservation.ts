@@ -26,6 +26,8 @@ export class SharedReservation implements Reservation {
   heldTokens: number
   /** Monotonic; when the server was last told that somebody works on it. */
   renewedAtMs: number
+  /** The server has it. One that was made without the server: not before it said so. */
+  taken = true
   #open = true
 
   constructor(grant: Grant, holds: readonly SharedHold[], nowMs: number) {

@@ -1,12 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
-import {
-  type ScriptConnection,
-  type ScriptServer,
-  type ScriptServerHandlers,
-  type ScriptValue,
-  ServerAway,
-} from '../../../contracts/script-server.ts'
+import { ServerAway } from '../../../contracts/script-server.ts'
+import type { HeldCharge } from '../../../contracts/durable-charge.ts'
+import type { Reservation } from '../../../contracts/limit.ts'
 import {
   actualOf,
   admitted,
@@ -15,8 +11,9 @@ import {
   lifetime,
   limitOf,
 } from '../../../testing/gate-fixtures.ts'
+import { HandLink, type HandPlace } from '../../../testing/hand-link.ts'
 import { hasRedis, type RedisProcess, startRedis } from '../../../testing/redis-process.ts'
-import { connectSim, type SimClient } from '../../../testing/simulation/shared/sim-redis.ts'
+import { connectSim } from '../../../testing/simulation/shared/sim-redis.ts'
 import { TEST_START_MS, VirtualClock } from '../../../testing/virtual-clock.ts'
 import { GATE_SCRIPT, SharedGate } from './shared-gate.ts'
 
@@ -26,70 +23,22 @@ const CHARGES = [chargeOf(limitOf(lifetime(1000)))]
 /** Beyond, whoever waits would wait for ever. */
 const MOST_PAUSES = 300
 
-/** One server for several gates. Its clock and its restarts are the test's. */
-type Place = { nowMs: number; run: string; readonly client: SimClient; readonly sha: string }
-
 type Pauses = { onPause: (count: number) => Promise<void> | void }
-
-/** Connections are made when the test says so, and break before the call that it names. */
-class HandLink implements ScriptServer {
-  #handlers: ScriptServerHandlers | null = null
-  readonly #place: Place
-
-  constructor(place: Place) {
-    this.#place = place
-  }
-
-  start(handlers: ScriptServerHandlers): void {
-    this.#handlers = handlers
-  }
-
-  async stop(): Promise<void> {}
-
-  /** `breaksAt`: of the calls of this operation, the first that is not run. */
-  async connect(breaksAt: { operation: string; call: number } | null = null): Promise<void> {
-    const connection = this.#connection(breaksAt)
-    await this.#handlers?.onConnect(connection)
-  }
-
-  lose(): void {
-    this.#handlers?.onLost('lost by the test')
-  }
-
-  #connection(breaksAt: { operation: string; call: number } | null): ScriptConnection {
-    const place = this.#place
-    let left = breaksAt?.call ?? 0
-    let alive = true
-    return {
-      serverRun: place.run,
-      async run(keys, [operation = '', , ...args]): Promise<ScriptValue> {
-        if (operation === breaksAt?.operation) left -= 1
-        if (!alive || (breaksAt !== null && left === 0)) {
-          alive = false
-          throw new ServerAway('is away')
-        }
-        place.nowMs += 1
-        const words = [String(keys.length), ...keys, operation, String(place.nowMs), ...args]
-        return place.client.sendCommand<ScriptValue>(['EVALSHA', place.sha, ...words])
-      },
-      async scanSet(key) {
-        return { cursor: '0', members: await place.client.sendCommand<string[]>(['SMEMBERS', key]) }
-      },
-      fail() {
-        alive = false
-      },
-    }
-  }
-}
 
 async function spend(gate: SharedGate, tokens: number): Promise<void> {
   gate.settle(admitted(await gate.reserve(CHARGES, demandFor(tokens))), actualOf(tokens))
   await gate.flush()
 }
 
-describe.skipIf(!hasRedis())('a server that lost its counters', () => {
+/** As a gate of one process notes it: it is reported, and ends no reservation. */
+function unnamed(held: HeldCharge): HeldCharge {
+  const { counter, amount, at, era, id, scope, value, unit, algorithm } = held
+  return { counter, amount, at, era, id, scope, value, unit, algorithm }
+}
+
+describe.skipIf(!hasRedis())('a shared gate whose connections break', () => {
   let redis: RedisProcess
-  let place: Place
+  let place: HandPlace
 
   beforeAll(async () => {
     redis = await startRedis()
@@ -151,14 +100,16 @@ describe.skipIf(!hasRedis())('a server that lost its counters', () => {
     place.run = 'run-2'
   }
 
-  it('is told the rest when the connection broke while it was told', async () => {
+  it('tells an empty server the rest when the connection broke while it told', async () => {
     const { gate, link } = member()
     await link.connect()
     await spend(gate, 10)
     const open = []
     for (let i = 0; i < 3; i++) open.push(admitted(await gate.reserve(CHARGES, demandFor(100))))
     await lostAll([link])
-    await expect(link.connect({ operation: 'reopen', call: 2 })).rejects.toThrow(ServerAway)
+    await expect(link.connect({ operation: 'reopen', call: 2, deadAfter: true })).rejects.toThrow(
+      ServerAway,
+    )
     await link.connect()
     expect(await gate.list()).toMatchObject([{ used: 10, reserved: 300 }])
     for (const reservation of open) gate.settle(reservation, actualOf(70))
@@ -174,14 +125,16 @@ describe.skipIf(!hasRedis())('a server that lost its counters', () => {
     await gate.housekeep()
     await lostAll([link])
     gate.release(admitted(await gate.reserve(CHARGES, demandFor(1))))
-    await expect(link.connect({ operation: 'ready', call: 1 })).rejects.toThrow(ServerAway)
+    await expect(link.connect({ operation: 'ready', call: 1, deadAfter: true })).rejects.toThrow(
+      ServerAway,
+    )
     await link.connect()
     await gate.flush()
     link.lose()
     expect((await gate.reserve(CHARGES, demandFor(1))).ok).toBe(false)
   })
 
-  it('is waited for no longer when its clock is set back meanwhile', async () => {
+  it('waits no longer for others when the clock of the server is set back meanwhile', async () => {
     const [first, second] = await pair()
     await lostAll([first.link, second.link])
     first.pauses.onPause = (count) => {
@@ -191,7 +144,7 @@ describe.skipIf(!hasRedis())('a server that lost its counters', () => {
     expect(first.gate.problem()).toBeNull()
   })
 
-  it('opens to nobody before all have told what they knew, also when its clock is set ahead', async () => {
+  it('goes on after all have told what they knew, also when the clock of the server is set ahead', async () => {
     const [first, second] = await pair()
     await lostAll([first.link, second.link])
     let waited = 0
@@ -206,7 +159,7 @@ describe.skipIf(!hasRedis())('a server that lost its counters', () => {
     expect(await first.gate.list()).toMatchObject([{ used: 280 }])
   })
 
-  it('and a process is no less a member when the clock is set ahead before the loss', async () => {
+  it('and waits for all of them when the clock was set ahead before the loss', async () => {
     const [first, second] = await pair()
     place.nowMs += 68_000
     await first.gate.housekeep()
@@ -219,5 +172,69 @@ describe.skipIf(!hasRedis())('a server that lost its counters', () => {
     await first.link.connect()
     expect(waited).toBe(3)
     expect(await first.gate.list()).toMatchObject([{ used: 250 }])
+  })
+
+  /** One call that was admitted while the server was away, and is still open. */
+  async function admittedAlone(): Promise<{
+    gate: SharedGate
+    link: HandLink
+    alone: Reservation
+  }> {
+    const { gate, link } = member()
+    await link.connect()
+    await spend(gate, 10)
+    await gate.housekeep()
+    await gate.housekeep()
+    link.lose()
+    return { gate, link, alone: admitted(await gate.reserve(CHARGES, demandFor(40))) }
+  }
+
+  it('forgets no use of a call whose taking was lost and whose end was not', async () => {
+    const { gate, link, alone } = await admittedAlone()
+    await link.connect({ operation: 'reopen', call: 1, deadAfter: false })
+    gate.settle(alone, actualOf(30))
+    await gate.flush()
+    expect(await gate.list()).toMatchObject([{ used: 40, reserved: 0 }])
+  })
+
+  it('counts a call once that was admitted alone, taken by the server, and left open by a crash', async () => {
+    const { gate, link, alone } = await admittedAlone()
+    const journal = gate.durable.held(alone)
+    await link.connect()
+    await gate.flush()
+    expect(await gate.list()).toMatchObject([{ used: 10, reserved: 40 }])
+    link.lose()
+    const next = member()
+    next.gate.durable.charge(journal)
+    await next.link.connect()
+    await next.gate.flush()
+    expect(await next.gate.list()).toMatchObject([{ used: 50, reserved: 0 }])
+  })
+
+  it('also when the server never heard of it', async () => {
+    const { gate, alone } = await admittedAlone()
+    const next = member()
+    next.gate.durable.charge(gate.durable.held(alone))
+    await next.link.connect()
+    await next.gate.flush()
+    expect(await next.gate.list()).toMatchObject([{ used: 50, reserved: 0 }])
+  })
+
+  it('counts a report whose call was lost while a later one was run', async () => {
+    const { gate, link } = member()
+    await link.connect()
+    await spend(gate, 10)
+    await gate.housekeep()
+    await gate.housekeep()
+    link.lose()
+    gate.settle(admitted(await gate.reserve(CHARGES, demandFor(40))), actualOf(40))
+    const left = gate.durable.held(admitted(await gate.reserve(CHARGES, demandFor(5))))
+    gate.durable.charge(left.map(unnamed))
+    await link.connect({ operation: 'report', call: 1, deadAfter: false })
+    await gate.flush()
+    link.lose()
+    await link.connect()
+    await gate.flush()
+    expect(await gate.list()).toMatchObject([{ used: 55, reserved: 5 }])
   })
 })
