@@ -94,390 +94,426 @@ local function window_end(p, start)
 end
 
 -- Meters. A counter `c` has: p what it counts by, st settled, rs reserved, op open, ex extra allowance.
+-- Redis makes all functions anew at each call. So those of a kind are made when a counter of that kind is met, and those of
+-- an operation when it is asked for.
 
-local meters = {}
+local builders, built = {}, {}
+
+local function meter(kind)
+  local m = built[kind]
+  if not m then
+    m = builders[kind]()
+    built[kind] = m
+  end
+  return m
+end
+
+local function plain_amount(c) return c.p.amount + c.ex end
+local function plain_free(c) return c.p.amount + c.ex - c.st - c.rs end
+local function plain_settled(c) return c.st end
+local function plain_reserved(c) return c.rs end
 
 -- fixed: s start, e end of the open window
 
-local fixed = {}
-meters.fixed = fixed
+function builders.fixed()
+  local fixed = {}
 
-function fixed.advance(c)
-  if c.s and now >= c.e then c.s, c.e, c.ex, c.st, c.rs = nil, nil, 0, 0, 0 end
+  function fixed.advance(c)
+    if c.s and now >= c.e then c.s, c.e, c.ex, c.st, c.rs = nil, nil, 0, 0, 0 end
+  end
+
+  local function open_window(c)
+    if c.s then return end
+    c.s = c.p.clock and window_start(c.p, now) or now
+    c.e = window_end(c.p, c.s)
+  end
+
+  fixed.amount, fixed.free = plain_amount, plain_free
+  fixed.settled, fixed.reserved = plain_settled, plain_reserved
+
+  function fixed.take(c, amount)
+    open_window(c)
+    c.rs = c.rs + amount
+    return c.s
+  end
+
+  function fixed.close(c, hold, used, known)
+    if hold.ticket ~= c.s then return end
+    if known then c.rs = c.rs - hold.amount end
+    c.st = c.st + used
+  end
+
+  function fixed.wait(c, need)
+    if need > c.p.amount or not c.s then return nil end
+    return c.e - now
+  end
+
+  function fixed.ends(c)
+    if c.s then return c.e end
+    if not c.p.clock then return nil end
+    return window_end(c.p, window_start(c.p, now))
+  end
+
+  function fixed.silent(c) return fixed.ends(c) or now end
+  function fixed.idle(c) return c.op == 0 and c.st == 0 and c.ex == 0 end
+  function fixed.reset(c) c.st, c.ex = 0, 0 end
+
+  function fixed.grant(c, extra)
+    open_window(c)
+    c.ex = c.ex + extra
+  end
+
+  function fixed.save(c)
+    return { start_ms = c.s or now, end_ms = c.e or now, settled = c.st, open = c.rs, extra = c.ex }
+  end
+
+  function fixed.merge(c, m)
+    if now >= m.end_ms then return end
+    if not c.s then c.s, c.e = m.start_ms, m.end_ms end
+    c.st, c.ex = max(c.st, m.settled), max(c.ex, m.extra)
+  end
+
+  function fixed.expires(c) return c.e end
+
+  return fixed
 end
-
-local function open_window(c)
-  if c.s then return end
-  c.s = c.p.clock and window_start(c.p, now) or now
-  c.e = window_end(c.p, c.s)
-end
-
-function fixed.amount(c) return c.p.amount + c.ex end
-function fixed.free(c) return c.p.amount + c.ex - c.st - c.rs end
-function fixed.settled(c) return c.st end
-function fixed.reserved(c) return c.rs end
-
-function fixed.take(c, amount)
-  open_window(c)
-  c.rs = c.rs + amount
-  return c.s
-end
-
-function fixed.close(c, hold, used, known)
-  if hold.ticket ~= c.s then return end
-  if known then c.rs = c.rs - hold.amount end
-  c.st = c.st + used
-end
-
-function fixed.wait(c, need)
-  if need > c.p.amount or not c.s then return nil end
-  return c.e - now
-end
-
-function fixed.ends(c)
-  if c.s then return c.e end
-  if not c.p.clock then return nil end
-  return window_end(c.p, window_start(c.p, now))
-end
-
-function fixed.silent(c) return fixed.ends(c) or now end
-function fixed.idle(c) return c.op == 0 and c.st == 0 and c.ex == 0 end
-function fixed.reset(c) c.st, c.ex = 0, 0 end
-
-function fixed.grant(c, extra)
-  open_window(c)
-  c.ex = c.ex + extra
-end
-
-function fixed.save(c)
-  return { start_ms = c.s or now, end_ms = c.e or now, settled = c.st, open = c.rs, extra = c.ex }
-end
-
-function fixed.merge(c, m)
-  if now >= m.end_ms then return end
-  if not c.s then c.s, c.e = m.start_ms, m.end_ms end
-  c.st, c.ex = max(c.st, m.settled), max(c.ex, m.extra)
-end
-
-function fixed.expires(c) return c.e end
 
 -- lifetime
 
-local lifetime = {}
-meters.lifetime = lifetime
+function builders.lifetime()
+  local lifetime = {}
 
-function lifetime.advance() end
-lifetime.amount, lifetime.free = fixed.amount, fixed.free
-lifetime.settled, lifetime.reserved = fixed.settled, fixed.reserved
+  function lifetime.advance() end
+  lifetime.amount, lifetime.free = plain_amount, plain_free
+  lifetime.settled, lifetime.reserved = plain_settled, plain_reserved
 
-function lifetime.take(c, amount)
-  c.rs = c.rs + amount
-  return 0
+  function lifetime.take(c, amount)
+    c.rs = c.rs + amount
+    return 0
+  end
+
+  function lifetime.close(c, hold, used, known)
+    if known then c.rs = c.rs - hold.amount end
+    c.st = c.st + used
+  end
+
+  function lifetime.wait() return nil end
+  function lifetime.ends() return nil end
+  function lifetime.silent() return NEVER end
+  function lifetime.idle(c) return c.op == 0 and c.st == 0 and c.ex == 0 end
+  function lifetime.reset(c) c.st, c.ex = 0, 0 end
+  function lifetime.grant(c, extra) c.ex = c.ex + extra end
+  function lifetime.save(c) return { settled = c.st, open = c.rs, extra = c.ex } end
+  function lifetime.merge(c, m) c.st, c.ex = max(c.st, m.settled), max(c.ex, m.extra) end
+  function lifetime.expires() return nil end
+
+  return lifetime
 end
-
-function lifetime.close(c, hold, used, known)
-  if known then c.rs = c.rs - hold.amount end
-  c.st = c.st + used
-end
-
-function lifetime.wait() return nil end
-function lifetime.ends() return nil end
-function lifetime.silent() return NEVER end
-lifetime.idle, lifetime.reset = fixed.idle, fixed.reset
-function lifetime.grant(c, extra) c.ex = c.ex + extra end
-function lifetime.save(c) return { settled = c.st, open = c.rs, extra = c.ex } end
-function lifetime.merge(c, m) c.st, c.ex = max(c.st, m.settled), max(c.ex, m.extra) end
-function lifetime.expires() return nil end
 
 -- concurrent
 
-local concurrent = {}
-meters.concurrent = concurrent
+function builders.concurrent()
+  local concurrent = {}
 
-function concurrent.advance() end
-concurrent.amount, concurrent.free, concurrent.reserved = fixed.amount, fixed.free, fixed.reserved
-function concurrent.settled() return 0 end
-concurrent.take = lifetime.take
+  function concurrent.advance() end
+  concurrent.amount, concurrent.free, concurrent.reserved = plain_amount, plain_free, plain_reserved
+  function concurrent.settled() return 0 end
 
-function concurrent.close(c, hold, _, known)
-  if known then c.rs = c.rs - hold.amount end
+  function concurrent.take(c, amount)
+    c.rs = c.rs + amount
+    return 0
+  end
+
+  function concurrent.close(c, hold, _, known)
+    if known then c.rs = c.rs - hold.amount end
+  end
+
+  function concurrent.wait() return nil end
+  function concurrent.ends() return nil end
+  function concurrent.silent() return NEVER end
+  function concurrent.idle(c) return c.op == 0 and c.ex == 0 end
+  function concurrent.reset(c) c.ex = 0 end
+  function concurrent.grant(c, extra) c.ex = c.ex + extra end
+  function concurrent.save() return {} end
+  function concurrent.merge() end
+  function concurrent.expires(c) return c.due end
+
+  return concurrent
 end
-
-concurrent.wait, concurrent.ends, concurrent.silent = lifetime.wait, lifetime.ends, lifetime.silent
-function concurrent.idle(c) return c.op == 0 and c.ex == 0 end
-function concurrent.reset(c) c.ex = 0 end
-concurrent.grant = lifetime.grant
-function concurrent.save() return {} end
-function concurrent.merge() end
-function concurrent.expires(c) return c.due end
 
 -- sliding: sl slots, ascending, with ss settled and sr reserved of each; xu end of the extra allowance
 
-local sliding = {}
-meters.sliding = sliding
+function builders.sliding()
+  local sliding = {}
 
-local function slot_at(c) return floor(now * SLOTS / c.p.longest) end
-local function slot_end(c, slot) return ceil((slot + SLOTS + 1) * c.p.longest / SLOTS) end
+  local function slot_at(c) return floor(now * SLOTS / c.p.longest) end
+  local function slot_end(c, slot) return ceil((slot + SLOTS + 1) * c.p.longest / SLOTS) end
 
-function sliding.advance(c)
-  local oldest, gone = slot_at(c) - SLOTS, 0
-  while c.sl[gone + 1] and c.sl[gone + 1] < oldest do
-    gone = gone + 1
-    c.st, c.rs = c.st - c.ss[gone], c.rs - c.sr[gone]
+  function sliding.advance(c)
+    local oldest, gone = slot_at(c) - SLOTS, 0
+    while c.sl[gone + 1] and c.sl[gone + 1] < oldest do
+      gone = gone + 1
+      c.st, c.rs = c.st - c.ss[gone], c.rs - c.sr[gone]
+    end
+    for _ = 1, gone do
+      table.remove(c.sl, 1)
+      table.remove(c.ss, 1)
+      table.remove(c.sr, 1)
+    end
+    if c.ex ~= 0 and now >= c.xu then c.ex, c.xu = 0, 0 end
   end
-  for _ = 1, gone do
-    table.remove(c.sl, 1)
-    table.remove(c.ss, 1)
-    table.remove(c.sr, 1)
+
+  local function slot_index(c, slot)
+    local i = #c.sl
+    while i > 0 and c.sl[i] > slot do i = i - 1 end
+    if c.sl[i] == slot then return i end
+    table.insert(c.sl, i + 1, slot)
+    table.insert(c.ss, i + 1, 0)
+    table.insert(c.sr, i + 1, 0)
+    return i + 1
   end
-  if c.ex ~= 0 and now >= c.xu then c.ex, c.xu = 0, 0 end
-end
 
-local function slot_index(c, slot)
-  local i = #c.sl
-  while i > 0 and c.sl[i] > slot do i = i - 1 end
-  if c.sl[i] == slot then return i end
-  table.insert(c.sl, i + 1, slot)
-  table.insert(c.ss, i + 1, 0)
-  table.insert(c.sr, i + 1, 0)
-  return i + 1
-end
-
-local function settle_in(c, slot, amount)
-  local i = slot_index(c, slot)
-  c.ss[i] = c.ss[i] + amount
-  c.st = c.st + amount
-end
-
-sliding.amount, sliding.free = fixed.amount, fixed.free
-sliding.settled, sliding.reserved = fixed.settled, fixed.reserved
-
-function sliding.take(c, amount)
-  local slot = slot_at(c)
-  if amount == 0 then return slot end
-  local i = slot_index(c, slot)
-  c.sr[i] = c.sr[i] + amount
-  c.rs = c.rs + amount
-  return slot
-end
-
-function sliding.close(c, hold, used, known)
-  if hold.ticket < slot_at(c) - SLOTS then return end
-  if known and hold.amount > 0 then
-    local i = slot_index(c, hold.ticket)
-    c.sr[i] = c.sr[i] - hold.amount
-    c.rs = c.rs - hold.amount
+  local function settle_in(c, slot, amount)
+    local i = slot_index(c, slot)
+    c.ss[i] = c.ss[i] + amount
+    c.st = c.st + amount
   end
-  if used > 0 then settle_in(c, hold.ticket, used) end
-  for i = #c.sl, 1, -1 do
-    if c.sl[i] == hold.ticket and c.ss[i] == 0 and c.sr[i] == 0 then
-      table.remove(c.sl, i)
-      table.remove(c.ss, i)
-      table.remove(c.sr, i)
+
+  sliding.amount, sliding.free = plain_amount, plain_free
+  sliding.settled, sliding.reserved = plain_settled, plain_reserved
+
+  function sliding.take(c, amount)
+    local slot = slot_at(c)
+    if amount == 0 then return slot end
+    local i = slot_index(c, slot)
+    c.sr[i] = c.sr[i] + amount
+    c.rs = c.rs + amount
+    return slot
+  end
+
+  function sliding.close(c, hold, used, known)
+    if hold.ticket < slot_at(c) - SLOTS then return end
+    if known and hold.amount > 0 then
+      local i = slot_index(c, hold.ticket)
+      c.sr[i] = c.sr[i] - hold.amount
+      c.rs = c.rs - hold.amount
+    end
+    if used > 0 then settle_in(c, hold.ticket, used) end
+    for i = #c.sl, 1, -1 do
+      if c.sl[i] == hold.ticket and c.ss[i] == 0 and c.sr[i] == 0 then
+        table.remove(c.sl, i)
+        table.remove(c.ss, i)
+        table.remove(c.sr, i)
+      end
     end
   end
-end
 
-local function freed_at(c, amount)
-  local left = amount
-  for i = 1, #c.sl do
-    left = left - c.ss[i] - c.sr[i]
-    if left <= 0 then return slot_end(c, c.sl[i]) end
-  end
-  return nil
-end
-
-function sliding.wait(c, need)
-  local short = need - sliding.free(c)
-  local at = freed_at(c, short)
-  if at and (c.ex == 0 or at < c.xu) then return at - now end
-  if need > c.p.amount then return nil end
-  local later = freed_at(c, short + c.ex)
-  return later and later - now
-end
-
-function sliding.ends(c)
-  local newest = c.sl[#c.sl]
-  return newest and slot_end(c, newest) or now
-end
-
-function sliding.silent(c) return now + c.p.longest end
-function sliding.idle(c) return c.op == 0 and #c.sl == 0 and c.ex == 0 end
-
-function sliding.reset(c)
-  for i = 1, #c.ss do c.ss[i] = 0 end
-  c.st, c.ex, c.xu = 0, 0, 0
-end
-
-function sliding.grant(c, extra)
-  c.ex, c.xu = c.ex + extra, now + c.p.longest
-end
-
-function sliding.save(c)
-  local slots = {}
-  for i = 1, #c.sl do slots[i] = { at = c.sl[i], settled = c.ss[i], open = c.sr[i] } end
-  return { slots = slots, extra = c.ex, extra_until_ms = c.xu }
-end
-
-function sliding.merge(c, m)
-  local oldest = slot_at(c) - SLOTS
-  for _, slot in ipairs(m.slots) do
-    if slot.at >= oldest and slot.settled > 0 then
-      local i = slot_index(c, slot.at)
-      local more = max(0, slot.settled - c.ss[i])
-      c.ss[i] = c.ss[i] + more
-      c.st = c.st + more
+  local function freed_at(c, amount)
+    local left = amount
+    for i = 1, #c.sl do
+      left = left - c.ss[i] - c.sr[i]
+      if left <= 0 then return slot_end(c, c.sl[i]) end
     end
+    return nil
   end
-  if m.extra > c.ex and now < m.extra_until_ms then c.ex, c.xu = m.extra, m.extra_until_ms end
-end
 
-function sliding.expires(c)
-  return max(sliding.ends(c), c.ex ~= 0 and c.xu or 0)
+  function sliding.wait(c, need)
+    local short = need - sliding.free(c)
+    local at = freed_at(c, short)
+    if at and (c.ex == 0 or at < c.xu) then return at - now end
+    if need > c.p.amount then return nil end
+    local later = freed_at(c, short + c.ex)
+    return later and later - now
+  end
+
+  function sliding.ends(c)
+    local newest = c.sl[#c.sl]
+    return newest and slot_end(c, newest) or now
+  end
+
+  function sliding.silent(c) return now + c.p.longest end
+  function sliding.idle(c) return c.op == 0 and #c.sl == 0 and c.ex == 0 end
+
+  function sliding.reset(c)
+    for i = 1, #c.ss do c.ss[i] = 0 end
+    c.st, c.ex, c.xu = 0, 0, 0
+  end
+
+  function sliding.grant(c, extra)
+    c.ex, c.xu = c.ex + extra, now + c.p.longest
+  end
+
+  function sliding.save(c)
+    local slots = {}
+    for i = 1, #c.sl do slots[i] = { at = c.sl[i], settled = c.ss[i], open = c.sr[i] } end
+    return { slots = slots, extra = c.ex, extra_until_ms = c.xu }
+  end
+
+  function sliding.merge(c, m)
+    local oldest = slot_at(c) - SLOTS
+    for _, slot in ipairs(m.slots) do
+      if slot.at >= oldest and slot.settled > 0 then
+        local i = slot_index(c, slot.at)
+        local more = max(0, slot.settled - c.ss[i])
+        c.ss[i] = c.ss[i] + more
+        c.st = c.st + more
+      end
+    end
+    if m.extra > c.ex and now < m.extra_until_ms then c.ex, c.xu = m.extra, m.extra_until_ms end
+  end
+
+  function sliding.expires(c)
+    return max(sliding.ends(c), c.ex ~= 0 and c.xu or 0)
+  end
+
+  return sliding
 end
 
 -- bucket: missing parts in layers (tk first ticket, mi missing, oi open), mm all missing, at time of the last refill,
 -- lt last ticket. The same layers as in the meter of one process, which says why.
 
-local bucket = {}
-meters.bucket = bucket
+function builders.bucket()
+  local bucket = {}
 
-local function drop_layer(c, i)
-  if i > 1 then c.oi[i - 1] = c.oi[i - 1] + c.oi[i] end
-  table.remove(c.tk, i)
-  table.remove(c.mi, i)
-  table.remove(c.oi, i)
-end
-
-local function empty_layers(c)
-  c.tk, c.mi, c.oi, c.mm = {}, {}, {}, 0
-end
-
-local function fill(c, parts)
-  if parts >= c.mm then
-    empty_layers(c)
-    return
+  local function drop_layer(c, i)
+    if i > 1 then c.oi[i - 1] = c.oi[i - 1] + c.oi[i] end
+    table.remove(c.tk, i)
+    table.remove(c.mi, i)
+    table.remove(c.oi, i)
   end
-  c.mm = c.mm - parts
-  while parts > 0 do
-    local newest = #c.mi
-    if c.mi[newest] > parts then
-      c.mi[newest] = c.mi[newest] - parts
+
+  local function empty_layers(c)
+    c.tk, c.mi, c.oi, c.mm = {}, {}, {}, 0
+  end
+
+  local function fill(c, parts)
+    if parts >= c.mm then
+      empty_layers(c)
       return
     end
-    parts = parts - c.mi[newest]
-    drop_layer(c, newest)
+    c.mm = c.mm - parts
+    while parts > 0 do
+      local newest = #c.mi
+      if c.mi[newest] > parts then
+        c.mi[newest] = c.mi[newest] - parts
+        return
+      end
+      parts = parts - c.mi[newest]
+      drop_layer(c, newest)
+    end
   end
-end
 
-function bucket.advance(c)
-  if c.mm > 0 then fill(c, (now - c.at) * c.p.perms) end
-  c.at = now
-end
-
-local function missing(c) return ceil(c.mm / c.p.parts) end
-
-local function charge(c, parts, open)
-  c.lt = c.lt + 1
-  c.mm = c.mm + parts
-  local newest = #c.mi
-  if newest > 0 and (parts == 0 or c.oi[newest] == 0) then
-    if parts > 0 then c.tk[newest] = c.lt end
-    c.mi[newest] = c.mi[newest] + parts
-    c.oi[newest] = c.oi[newest] + open
-  elseif parts > 0 then
-    c.tk[newest + 1], c.mi[newest + 1], c.oi[newest + 1] = c.lt, parts, open
+  function bucket.advance(c)
+    if c.mm > 0 then fill(c, (now - c.at) * c.p.perms) end
+    c.at = now
   end
-  return c.lt
-end
 
-function bucket.amount(c) return c.p.amount end
-function bucket.free(c) return c.p.amount - missing(c) end
-function bucket.settled(c) return max(0, missing(c) - c.rs) end
-function bucket.reserved(c) return min(missing(c), c.rs) end
+  local function missing(c) return ceil(c.mm / c.p.parts) end
 
-function bucket.take(c, amount)
-  c.rs = c.rs + amount
-  return charge(c, amount * c.p.parts, 1)
-end
-
-local function give_back(c, layer, parts)
-  while parts > 0 and layer > 0 do
-    local back = min(c.mi[layer], parts)
-    parts = parts - back
-    c.mm = c.mm - back
-    c.mi[layer] = c.mi[layer] - back
-    if c.mi[layer] > 0 then break end
-    drop_layer(c, layer)
-    layer = layer - 1
+  local function charge(c, parts, open)
+    c.lt = c.lt + 1
+    c.mm = c.mm + parts
+    local newest = #c.mi
+    if newest > 0 and (parts == 0 or c.oi[newest] == 0) then
+      if parts > 0 then c.tk[newest] = c.lt end
+      c.mi[newest] = c.mi[newest] + parts
+      c.oi[newest] = c.oi[newest] + open
+    elseif parts > 0 then
+      c.tk[newest + 1], c.mi[newest + 1], c.oi[newest + 1] = c.lt, parts, open
+    end
+    return c.lt
   end
-  if layer > 0 and layer < #c.mi and c.oi[layer] == 0 then
-    c.mi[layer + 1] = c.mi[layer + 1] + c.mi[layer]
-    table.remove(c.tk, layer)
-    table.remove(c.mi, layer)
-    table.remove(c.oi, layer)
+
+  function bucket.amount(c) return c.p.amount end
+  function bucket.free(c) return c.p.amount - missing(c) end
+  function bucket.settled(c) return max(0, missing(c) - c.rs) end
+  function bucket.reserved(c) return min(missing(c), c.rs) end
+
+  function bucket.take(c, amount)
+    c.rs = c.rs + amount
+    return charge(c, amount * c.p.parts, 1)
   end
-end
 
-function bucket.close(c, hold, used, known)
-  if not known then
-    charge(c, used * c.p.parts, 0)
-    return
+  local function give_back(c, layer, parts)
+    while parts > 0 and layer > 0 do
+      local back = min(c.mi[layer], parts)
+      parts = parts - back
+      c.mm = c.mm - back
+      c.mi[layer] = c.mi[layer] - back
+      if c.mi[layer] > 0 then break end
+      drop_layer(c, layer)
+      layer = layer - 1
+    end
+    if layer > 0 and layer < #c.mi and c.oi[layer] == 0 then
+      c.mi[layer + 1] = c.mi[layer + 1] + c.mi[layer]
+      table.remove(c.tk, layer)
+      table.remove(c.mi, layer)
+      table.remove(c.oi, layer)
+    end
   end
-  c.rs = c.rs - hold.amount
-  local layer = 0
-  for i = 1, #c.tk do
-    if c.tk[i] <= hold.ticket then layer = i end
+
+  function bucket.close(c, hold, used, known)
+    if not known then
+      charge(c, used * c.p.parts, 0)
+      return
+    end
+    c.rs = c.rs - hold.amount
+    local layer = 0
+    for i = 1, #c.tk do
+      if c.tk[i] <= hold.ticket then layer = i end
+    end
+    if layer > 0 then
+      c.oi[layer] = c.oi[layer] - 1
+      give_back(c, layer, (hold.amount - used) * c.p.parts)
+    end
+    if used > hold.amount then charge(c, (used - hold.amount) * c.p.parts, 0) end
   end
-  if layer > 0 then
-    c.oi[layer] = c.oi[layer] - 1
-    give_back(c, layer, (hold.amount - used) * c.p.parts)
+
+  local function refill_ms(c, parts)
+    if c.p.perms == 0 then return nil end
+    return ceil(parts / c.p.perms)
   end
-  if used > hold.amount then charge(c, (used - hold.amount) * c.p.parts, 0) end
+
+  function bucket.wait(c, need)
+    if need > c.p.amount then return nil end
+    return refill_ms(c, c.mm - (c.p.amount - need) * c.p.parts)
+  end
+
+  function bucket.ends(c)
+    if c.mm == 0 then return now end
+    local wait = refill_ms(c, c.mm)
+    return wait and now + wait
+  end
+
+  function bucket.silent(c)
+    local whole = refill_ms(c, c.p.amount * c.p.parts)
+    return whole and now + whole or NEVER
+  end
+
+  function bucket.idle(c) return c.op == 0 and c.mm == 0 end
+
+  -- What is open goes on counting, as the oldest layer.
+  function bucket.reset(c)
+    local parts = min(c.mm, c.rs * c.p.parts)
+    empty_layers(c)
+    if parts > 0 then c.tk, c.mi, c.oi, c.mm = { 0 }, { parts }, { c.op }, parts end
+  end
+
+  function bucket.grant(c, extra) fill(c, extra * c.p.parts) end
+
+  function bucket.save(c)
+    return { at_ms = c.at, missing = c.mm / c.p.parts, open = bucket.reserved(c) }
+  end
+
+  function bucket.merge(c, m)
+    local parts = ceil(m.missing * c.p.parts) - max(0, now - m.at_ms) * c.p.perms
+    if parts > c.mm then charge(c, parts - c.mm, 0) end
+  end
+
+  function bucket.expires(c) return bucket.ends(c) end
+
+  return bucket
 end
-
-local function refill_ms(c, parts)
-  if c.p.perms == 0 then return nil end
-  return ceil(parts / c.p.perms)
-end
-
-function bucket.wait(c, need)
-  if need > c.p.amount then return nil end
-  return refill_ms(c, c.mm - (c.p.amount - need) * c.p.parts)
-end
-
-function bucket.ends(c)
-  if c.mm == 0 then return now end
-  local wait = refill_ms(c, c.mm)
-  return wait and now + wait
-end
-
-function bucket.silent(c)
-  local whole = refill_ms(c, c.p.amount * c.p.parts)
-  return whole and now + whole or NEVER
-end
-
-function bucket.idle(c) return c.op == 0 and c.mm == 0 end
-
--- What is open goes on counting, as the oldest layer.
-function bucket.reset(c)
-  local parts = min(c.mm, c.rs * c.p.parts)
-  empty_layers(c)
-  if parts > 0 then c.tk, c.mi, c.oi, c.mm = { 0 }, { parts }, { c.op }, parts end
-end
-
-function bucket.grant(c, extra) fill(c, extra * c.p.parts) end
-
-function bucket.save(c)
-  return { at_ms = c.at, missing = c.mm / c.p.parts, open = bucket.reserved(c) }
-end
-
-function bucket.merge(c, m)
-  local parts = ceil(m.missing * c.p.parts) - max(0, now - m.at_ms) * c.p.perms
-  if parts > c.mm then charge(c, parts - c.mm, 0) end
-end
-
-function bucket.expires(c) return bucket.ends(c) end
 
 -- Counters
 
@@ -508,7 +544,7 @@ local function new_counter(p, inc)
   return c
 end
 
-local function meter_of(c) return meters[c.p.kind] end
+local function meter_of(c) return meter(c.p.kind) end
 
 local function hold_of(ticket, amount) return { ticket = ticket, amount = amount } end
 
@@ -758,149 +794,154 @@ end
 
 -- Operations
 
+-- Only the one that is asked for is made.
 local ops = {}
 
 -- ARGV: 5 reservation, 6 ms until it is taken as lost, 7 patient (0 or 1), 8 input, 9 output, 10 fixed pico-dollars (empty:
 -- unpriced), 11 pico-dollars per output token, 12 may shrink; then per counter: parameters, description, enforced, shrinks,
 -- least output, expected output (-1: all of it), leased, known to have counted, name.
-function ops.reserve()
-  local d = demand_from(8)
-  d.shrinks = ARGV[12] == '1'
-  if steady < tonumber(meta[4] or 0) then return { 5, now } end
-  load_all(FIRST, #KEYS)
-  local output, refused, refused_by, excused = d.output, nil, nil, {}
-  local holds, held, limits, wanted = {}, {}, {}, {}
-  for i = FIRST, #KEYS do
-    local at = 13 + (i - FIRST) * 9
-    local limit = {
-      enforced = ARGV[at + 2] == '1',
-      shrinks = ARGV[at + 3] == '1',
-      least = tonumber(ARGV[at + 4]),
-      expected = tonumber(ARGV[at + 5]),
-      leased = ARGV[at + 6] == '1',
-      name = ARGV[at + 8],
-    }
-    local key = KEYS[i]
-    if ARGV[at + 7] == '1' and is_unsure(key) then return { 4, now, i - FIRST } end
-    local c = counter(key, ARGV[at], ARGV[at + 1], true)
-    if not held[key] then
-      held[key] = true
-      holds[#holds + 1] = i
-    end
-    limits[key] = limit
-    local others = leased(c, process)
-    local free = meter_of(c).free(c) - others
-    local short = shortage(limit, c, d, free)
-    if short then
-      if limit.enforced and others > 0 and short.worst <= free + others then
-        wanted[#wanted + 1] = limit.name
+if op == 'reserve' then
+  function ops.reserve()
+    local d = demand_from(8)
+    d.shrinks = ARGV[12] == '1'
+    if steady < tonumber(meta[4] or 0) then return { 5, now } end
+    load_all(FIRST, #KEYS)
+    local output, refused, refused_by, excused = d.output, nil, nil, {}
+    local holds, held, limits, wanted = {}, {}, {}, {}
+    for i = FIRST, #KEYS do
+      local at = 13 + (i - FIRST) * 9
+      local limit = {
+        enforced = ARGV[at + 2] == '1',
+        shrinks = ARGV[at + 3] == '1',
+        least = tonumber(ARGV[at + 4]),
+        expected = tonumber(ARGV[at + 5]),
+        leased = ARGV[at + 6] == '1',
+        name = ARGV[at + 8],
+      }
+      local key = KEYS[i]
+      if ARGV[at + 7] == '1' and is_unsure(key) then return { 4, now, i - FIRST } end
+      local c = counter(key, ARGV[at], ARGV[at + 1], true)
+      if not held[key] then
+        held[key] = true
+        holds[#holds + 1] = i
       end
-      if short.output then
-        if limit.enforced then output = min(output, short.output) end
-      else
-        local r = refusal(i - FIRST, c, short.needed)
-        if not limit.enforced then
-          excused[#excused + 1] = r
-        elseif not refused or gravity(r, c) > gravity(refused, refused_by) then
-          refused, refused_by = r, c
+      limits[key] = limit
+      local others = leased(c, process)
+      local free = meter_of(c).free(c) - others
+      local short = shortage(limit, c, d, free)
+      if short then
+        if limit.enforced and others > 0 and short.worst <= free + others then
+          wanted[#wanted + 1] = limit.name
+        end
+        if short.output then
+          if limit.enforced then output = min(output, short.output) end
+        else
+          local r = refusal(i - FIRST, c, short.needed)
+          if not limit.enforced then
+            excused[#excused + 1] = r
+          elseif not refused or gravity(r, c) > gravity(refused, refused_by) then
+            refused, refused_by = r, c
+          end
         end
       end
     end
-  end
-  if #wanted > 0 then
-    ask_back(wanted)
-    if ARGV[7] == '1' then
-      keep_time()
-      return { 2, now }
+    if #wanted > 0 then
+      ask_back(wanted)
+      if ARGV[7] == '1' then
+        keep_time()
+        return { 2, now }
+      end
     end
-  end
-  if refused then return { 0, now, refused } end
-  local held_tokens = output
-  for _, i in ipairs(holds) do
-    local c = loaded[KEYS[i]]
-    if limits[KEYS[i]].leased then
-      c.nl = (c.nl or 0) + 1
-      held_tokens = min(held_tokens, first_hold(limits[KEYS[i]], c, d, meter_of(c).free(c) - leased(c, process)))
+    if refused then return { 0, now, refused } end
+    local held_tokens = output
+    for _, i in ipairs(holds) do
+      local c = loaded[KEYS[i]]
+      if limits[KEYS[i]].leased then
+        c.nl = (c.nl or 0) + 1
+        held_tokens = min(held_tokens, first_hold(limits[KEYS[i]], c, d, meter_of(c).free(c) - leased(c, process)))
+      end
     end
+    local due = now + tonumber(ARGV[6])
+    local record = { by = process, held = held_tokens, holds = {} }
+    local views = {}
+    for _, i in ipairs(holds) do
+      local c, limit = loaded[KEYS[i]], limits[KEYS[i]]
+      local amount = demanded(c.p.unit, d, limit.leased and held_tokens or expected(limit, output))
+      local ticket, from_lease = take_of(c, amount)
+      c.op = c.op + 1
+      c.due = max(c.due or 0, due)
+      record.holds[#record.holds + 1] = { limit.name, c.inc, ticket, amount, limit.leased and 1 or 0 }
+      local settled, reserved, whole, ends = view(c)
+      views[#views + 1] = { settled, reserved, whole, ends, from_lease, amount, is_durable(c) and 1 or 0, ticket }
+    end
+    keep_time()
+    for _, i in ipairs(holds) do store(KEYS[i], limits[KEYS[i]].name) end
+    call('HSET', KEYS[2], ARGV[5], pack(record))
+    call('ZADD', KEYS[3], due, ARGV[5])
+    return { 1, now, output, views, excused, held_tokens }
   end
-  local due = now + tonumber(ARGV[6])
-  local record = { by = process, held = held_tokens, holds = {} }
-  local views = {}
-  for _, i in ipairs(holds) do
-    local c, limit = loaded[KEYS[i]], limits[KEYS[i]]
-    local amount = demanded(c.p.unit, d, limit.leased and held_tokens or expected(limit, output))
-    local ticket, from_lease = take_of(c, amount)
-    c.op = c.op + 1
-    c.due = max(c.due or 0, due)
-    record.holds[#record.holds + 1] = { limit.name, c.inc, ticket, amount, limit.leased and 1 or 0 }
-    local settled, reserved, whole, ends = view(c)
-    views[#views + 1] = { settled, reserved, whole, ends, from_lease, amount, is_durable(c) and 1 or 0, ticket }
-  end
-  keep_time()
-  for _, i in ipairs(holds) do store(KEYS[i], limits[KEYS[i]].name) end
-  call('HSET', KEYS[2], ARGV[5], pack(record))
-  call('ZADD', KEYS[3], due, ARGV[5])
-  return { 1, now, output, views, excused, held_tokens }
 end
 
 -- Holds more of a stream's output. ARGV: 5 reservation, 6 tokens wanted in all, 7 patient, 8 input, 9 output that was granted,
 -- 10 fixed pico-dollars, 11 pico-dollars per output token; then per leased counter: enforced, name.
-function ops.extend()
-  local packed = call('HGET', KEYS[2], ARGV[5])
-  if not packed then return { 0, now } end
-  local record, d, wanted, asked = unpack_(packed), demand_from(8), tonumber(ARGV[6]), {}
-  load_all(FIRST, #KEYS)
-  local held = record.held or d.output
-  local most, share = d.output, d.output
-  for i = FIRST, #KEYS do
-    local at, c = 12 + (i - FIRST) * 2, loaded[KEYS[i]]
-    if not c then
-      most = held
-    elseif ARGV[at] == '1' then
-      local others = leased(c, process)
-      local free = demanded(c.p.unit, d, held) + meter_of(c).free(c) - others
-      local fits = output_that_fits(c.p.unit, d, free)
-      if others > 0 and fits < min(wanted, d.output) then asked[#asked + 1] = ARGV[at + 1] end
-      most = min(most, fits)
-      share = min(share, floor((fits - held) / (SHARE * max(1, c.nl or 0))))
-    end
-  end
-  if #asked > 0 then
-    ask_back(asked)
-    if ARGV[7] == '1' then
-      keep_time()
-      return { 2, now }
-    end
-  end
-  local reached = min(most, max(wanted, held + share))
-  if reached <= held then return { 1, now, held, {} } end
-  local by_name, views = holds_by_name(record), {}
-  for i = FIRST, #KEYS do
-    local name, c = ARGV[13 + (i - FIRST) * 2], loaded[KEYS[i]]
-    local more = demanded(c.p.unit, d, reached) - demanded(c.p.unit, d, held)
-    local all, from_lease, total = by_name[name] or {}, 0, more
-    for _, hold in ipairs(all) do total = total + hold[4] end
-    if more > 0 then
-      local ticket
-      ticket, from_lease = take_of(c, more)
-      local last = all[#all]
-      if last and last[2] == c.inc and last[3] == ticket then
-        -- One open taking is enough of the same window.
-        meter_of(c).close(c, hold_of(ticket, 0), 0, true)
-        last[4] = last[4] + more
-      else
-        c.op = c.op + 1
-        record.holds[#record.holds + 1] = { name, c.inc, ticket, more, 0 }
+if op == 'extend' then
+  function ops.extend()
+    local packed = call('HGET', KEYS[2], ARGV[5])
+    if not packed then return { 0, now } end
+    local record, d, wanted, asked = unpack_(packed), demand_from(8), tonumber(ARGV[6]), {}
+    load_all(FIRST, #KEYS)
+    local held = record.held or d.output
+    local most, share = d.output, d.output
+    for i = FIRST, #KEYS do
+      local at, c = 12 + (i - FIRST) * 2, loaded[KEYS[i]]
+      if not c then
+        most = held
+      elseif ARGV[at] == '1' then
+        local others = leased(c, process)
+        local free = demanded(c.p.unit, d, held) + meter_of(c).free(c) - others
+        local fits = output_that_fits(c.p.unit, d, free)
+        if others > 0 and fits < min(wanted, d.output) then asked[#asked + 1] = ARGV[at + 1] end
+        most = min(most, fits)
+        share = min(share, floor((fits - held) / (SHARE * max(1, c.nl or 0))))
       end
     end
-    local settled, reserved, whole, ends = view(c)
-    views[#views + 1] = { settled, reserved, whole, ends, from_lease, total }
+    if #asked > 0 then
+      ask_back(asked)
+      if ARGV[7] == '1' then
+        keep_time()
+        return { 2, now }
+      end
+    end
+    local reached = min(most, max(wanted, held + share))
+    if reached <= held then return { 1, now, held, {} } end
+    local by_name, views = holds_by_name(record), {}
+    for i = FIRST, #KEYS do
+      local name, c = ARGV[13 + (i - FIRST) * 2], loaded[KEYS[i]]
+      local more = demanded(c.p.unit, d, reached) - demanded(c.p.unit, d, held)
+      local all, from_lease, total = by_name[name] or {}, 0, more
+      for _, hold in ipairs(all) do total = total + hold[4] end
+      if more > 0 then
+        local ticket
+        ticket, from_lease = take_of(c, more)
+        local last = all[#all]
+        if last and last[2] == c.inc and last[3] == ticket then
+          -- One open taking is enough of the same window.
+          meter_of(c).close(c, hold_of(ticket, 0), 0, true)
+          last[4] = last[4] + more
+        else
+          c.op = c.op + 1
+          record.holds[#record.holds + 1] = { name, c.inc, ticket, more, 0 }
+        end
+      end
+      local settled, reserved, whole, ends = view(c)
+      views[#views + 1] = { settled, reserved, whole, ends, from_lease, total }
+    end
+    record.held = reached
+    keep_time()
+    for i = FIRST, #KEYS do store(KEYS[i], ARGV[13 + (i - FIRST) * 2]) end
+    call('HSET', KEYS[2], ARGV[5], pack(record))
+    return { 1, now, reached, views }
   end
-  record.held = reached
-  keep_time()
-  for i = FIRST, #KEYS do store(KEYS[i], ARGV[13 + (i - FIRST) * 2]) end
-  call('HSET', KEYS[2], ARGV[5], pack(record))
-  return { 1, now, reached, views }
 end
 
 local function reached_alerts(c, fractions)
@@ -939,219 +980,237 @@ end
 -- Answers 2 when the same process had ended it before, and 0 when there is none.
 -- ARGV: 5 reservation, 6 `settle`, `release`, `expire` or `forget`, 7 reservations whose end was answered, by spaces; then per counter
 -- of the reservation: used, alerts, name.
-function ops.close()
-  local packed = call('HGET', KEYS[2], ARGV[5])
-  load_all(FIRST, #KEYS)
-  local views = {}
-  if packed then
-    local by_name = holds_by_name(unpack_(packed))
-    local expire = ARGV[6] == 'expire'
-    if expire and now < tonumber(call('ZSCORE', KEYS[3], ARGV[5]) or 0) then return { 0, now, {} } end
-    for i = FIRST, #KEYS do
-      local at, c = 8 + (i - FIRST) * 3, loaded[KEYS[i]]
-      if c then
-        if c.restored then
-          c.restored = nil
-          reached_alerts(c, ARGV[at + 1])
+if op == 'close' then
+  function ops.close()
+    local packed = call('HGET', KEYS[2], ARGV[5])
+    load_all(FIRST, #KEYS)
+    local views = {}
+    if packed then
+      local by_name = holds_by_name(unpack_(packed))
+      local expire = ARGV[6] == 'expire'
+      if expire and now < tonumber(call('ZSCORE', KEYS[3], ARGV[5]) or 0) then return { 0, now, {} } end
+      for i = FIRST, #KEYS do
+        local at, c = 8 + (i - FIRST) * 3, loaded[KEYS[i]]
+        if c then
+          if c.restored then
+            c.restored = nil
+            reached_alerts(c, ARGV[at + 1])
+          end
+          local all = expire or (ARGV[6] == 'forget' and not is_durable(c))
+          close_holds(c, by_name[ARGV[at + 2]] or {}, tonumber(ARGV[at]), all)
         end
-        local all = expire or (ARGV[6] == 'forget' and not is_durable(c))
-        close_holds(c, by_name[ARGV[at + 2]] or {}, tonumber(ARGV[at]), all)
+      end
+      keep_time()
+      for i = FIRST, #KEYS do
+        local at, c = 8 + (i - FIRST) * 3, loaded[KEYS[i]]
+        local alerts, view_of = {}, {}
+        if c then
+          if ARGV[6] == 'settle' then alerts = reached_alerts(c, ARGV[at + 1]) end
+          local settled, reserved, whole, ends = view(c)
+          view_of = { settled, reserved, whole, ends, alerts }
+          store(KEYS[i], ARGV[at + 2])
+        end
+        views[#views + 1] = view_of
+      end
+      call('HDEL', KEYS[2], ARGV[5])
+      call('ZREM', KEYS[3], ARGV[5])
+      if ARGV[6] == 'settle' or ARGV[6] == 'release' then
+        -- Until the process says that it got the answer, a new generation must not take it again.
+        call('HSET', KEYS[7], 'x:' .. ARGV[5], 1)
+        call('PEXPIRE', KEYS[7], DAY_MS)
       end
     end
-    keep_time()
-    for i = FIRST, #KEYS do
-      local at, c = 8 + (i - FIRST) * 3, loaded[KEYS[i]]
-      local alerts, view_of = {}, {}
-      if c then
-        if ARGV[6] == 'settle' then alerts = reached_alerts(c, ARGV[at + 1]) end
-        local settled, reserved, whole, ends = view(c)
-        view_of = { settled, reserved, whole, ends, alerts }
-        store(KEYS[i], ARGV[at + 2])
-      end
-      views[#views + 1] = view_of
-    end
-    call('HDEL', KEYS[2], ARGV[5])
-    call('ZREM', KEYS[3], ARGV[5])
-    if ARGV[6] == 'settle' or ARGV[6] == 'release' then
-      -- Until the process says that it got the answer, a new generation must not take it again.
-      call('HSET', KEYS[7], 'x:' .. ARGV[5], 1)
-      call('PEXPIRE', KEYS[7], DAY_MS)
-    end
+    local code = packed and 1 or call('HEXISTS', KEYS[7], 'x:' .. ARGV[5]) == 1 and 2 or 0
+    for name in string.gmatch(ARGV[7], '[^ ]+') do call('HDEL', KEYS[7], 'x:' .. name) end
+    return { code, now, views }
   end
-  local code = packed and 1 or call('HEXISTS', KEYS[7], 'x:' .. ARGV[5]) == 1 and 2 or 0
-  for name in string.gmatch(ARGV[7], '[^ ]+') do call('HDEL', KEYS[7], 'x:' .. name) end
-  return { code, now, views }
 end
 
 -- The owner still works on it. ARGV: 5 reservation, 6 ms until it is taken as lost, 7.. names.
-function ops.renew()
-  if call('HEXISTS', KEYS[2], ARGV[5]) == 0 then return { 0, now } end
-  load_all(FIRST, #KEYS)
-  local due = now + tonumber(ARGV[6])
-  keep_time()
-  call('ZADD', KEYS[3], due, ARGV[5])
-  for i = FIRST, #KEYS do
-    local c = loaded[KEYS[i]]
-    if c then
-      c.due = max(c.due or 0, due)
-      store(KEYS[i], ARGV[7 + i - FIRST])
+if op == 'renew' then
+  function ops.renew()
+    if call('HEXISTS', KEYS[2], ARGV[5]) == 0 then return { 0, now } end
+    load_all(FIRST, #KEYS)
+    local due = now + tonumber(ARGV[6])
+    keep_time()
+    call('ZADD', KEYS[3], due, ARGV[5])
+    for i = FIRST, #KEYS do
+      local c = loaded[KEYS[i]]
+      if c then
+        c.due = max(c.due or 0, due)
+        store(KEYS[i], ARGV[7 + i - FIRST])
+      end
     end
+    return { 1, now }
   end
-  return { 1, now }
 end
 
 -- Takes a reservation again that a lost server knew. ARGV: 5 reservation, 6 ms left, 7 output tokens held; then per counter:
 -- parameters, description, amount, leased, name.
-function ops.reopen()
-  if call('HEXISTS', KEYS[2], ARGV[5]) == 1 then return { 0, now } end
-  if call('HEXISTS', KEYS[7], 'x:' .. ARGV[5]) == 1 then return { 0, now } end
-  load_all(FIRST, #KEYS)
-  local due = now + tonumber(ARGV[6])
-  local record = { by = process, held = tonumber(ARGV[7]), holds = {} }
-  for i = FIRST, #KEYS do
-    local at = 8 + (i - FIRST) * 5
-    local c = counter(KEYS[i], ARGV[at], ARGV[at + 1], true)
-    local amount = tonumber(ARGV[at + 2])
-    local ticket = meter_of(c).take(c, amount)
-    c.op = c.op + 1
-    c.due = max(c.due or 0, due)
-    local is_leased = tonumber(ARGV[at + 3])
-    if is_leased == 1 then c.nl = (c.nl or 0) + 1 end
-    record.holds[#record.holds + 1] = { ARGV[at + 4], c.inc, ticket, amount, is_leased }
+if op == 'reopen' then
+  function ops.reopen()
+    if call('HEXISTS', KEYS[2], ARGV[5]) == 1 then return { 0, now } end
+    if call('HEXISTS', KEYS[7], 'x:' .. ARGV[5]) == 1 then return { 0, now } end
+    load_all(FIRST, #KEYS)
+    local due = now + tonumber(ARGV[6])
+    local record = { by = process, held = tonumber(ARGV[7]), holds = {} }
+    for i = FIRST, #KEYS do
+      local at = 8 + (i - FIRST) * 5
+      local c = counter(KEYS[i], ARGV[at], ARGV[at + 1], true)
+      local amount = tonumber(ARGV[at + 2])
+      local ticket = meter_of(c).take(c, amount)
+      c.op = c.op + 1
+      c.due = max(c.due or 0, due)
+      local is_leased = tonumber(ARGV[at + 3])
+      if is_leased == 1 then c.nl = (c.nl or 0) + 1 end
+      record.holds[#record.holds + 1] = { ARGV[at + 4], c.inc, ticket, amount, is_leased }
+    end
+    keep_time()
+    for i = FIRST, #KEYS do store(KEYS[i], ARGV[8 + (i - FIRST) * 5 + 4]) end
+    call('HSET', KEYS[2], ARGV[5], pack(record))
+    call('ZADD', KEYS[3], due, ARGV[5])
+    return { 1, now }
   end
-  keep_time()
-  for i = FIRST, #KEYS do store(KEYS[i], ARGV[8 + (i - FIRST) * 5 + 4]) end
-  call('HSET', KEYS[2], ARGV[5], pack(record))
-  call('ZADD', KEYS[3], due, ARGV[5])
-  return { 1, now }
 end
 
 -- Adds what a process admitted by itself. ARGV: 5 number of the report, 6 the first number that was not answered yet, 7 ms
 -- that leases last; then per counter: parameters, description, used, change of the process's lease, name.
 -- Answers 2 when a report before it did not come: taken now, that one would look as if it had been counted.
-function ops.report()
-  local last = max(tonumber(ARGV[6]) - 1, tonumber(call('HGET', KEYS[7], 'report') or 0))
-  if tonumber(ARGV[5]) <= last then return { 0, now } end
-  if tonumber(ARGV[5]) > last + 1 then return { 2, now } end
-  load_all(FIRST, #KEYS)
-  for i = FIRST, #KEYS do
-    local at = 8 + (i - FIRST) * 5
-    local c = counter(KEYS[i], ARGV[at], ARGV[at + 1], true)
-    local used, change = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
-    if used > 0 and c.p.kind ~= 'concurrent' then
-      local ticket = meter_of(c).take(c, used)
-      meter_of(c).close(c, hold_of(ticket, used), used, true)
+if op == 'report' then
+  function ops.report()
+    local last = max(tonumber(ARGV[6]) - 1, tonumber(call('HGET', KEYS[7], 'report') or 0))
+    if tonumber(ARGV[5]) <= last then return { 0, now } end
+    if tonumber(ARGV[5]) > last + 1 then return { 2, now } end
+    load_all(FIRST, #KEYS)
+    for i = FIRST, #KEYS do
+      local at = 8 + (i - FIRST) * 5
+      local c = counter(KEYS[i], ARGV[at], ARGV[at + 1], true)
+      local used, change = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+      if used > 0 and c.p.kind ~= 'concurrent' then
+        local ticket = meter_of(c).take(c, used)
+        meter_of(c).close(c, hold_of(ticket, used), used, true)
+      end
+      if change ~= 0 then set_lease(c, max(0, own_lease(c) + change), now + tonumber(ARGV[7])) end
     end
-    if change ~= 0 then set_lease(c, max(0, own_lease(c) + change), now + tonumber(ARGV[7])) end
+    keep_time()
+    for i = FIRST, #KEYS do store(KEYS[i], ARGV[8 + (i - FIRST) * 5 + 4]) end
+    call('HSET', KEYS[7], 'report', ARGV[5])
+    call('PEXPIRE', KEYS[7], DAY_MS)
+    return { 1, now }
   end
-  keep_time()
-  for i = FIRST, #KEYS do store(KEYS[i], ARGV[8 + (i - FIRST) * 5 + 4]) end
-  call('HSET', KEYS[7], 'report', ARGV[5])
-  call('PEXPIRE', KEYS[7], DAY_MS)
-  return { 1, now }
 end
 
 -- The leases of a process as it knows them, at the beginning of a connection. ARGV: 5 ms that leases last; then per
 -- counter: parameters, description, lease, name.
-function ops.sync()
-  load_all(FIRST, #KEYS)
-  for i = FIRST, #KEYS do
-    local at = 6 + (i - FIRST) * 4
-    set_lease(counter(KEYS[i], ARGV[at], ARGV[at + 1], true), tonumber(ARGV[at + 2]), now + tonumber(ARGV[5]))
+if op == 'sync' then
+  function ops.sync()
+    load_all(FIRST, #KEYS)
+    for i = FIRST, #KEYS do
+      local at = 6 + (i - FIRST) * 4
+      set_lease(counter(KEYS[i], ARGV[at], ARGV[at + 1], true), tonumber(ARGV[at + 2]), now + tonumber(ARGV[5]))
+    end
+    keep_time()
+    for i = FIRST, #KEYS do store(KEYS[i], ARGV[6 + (i - FIRST) * 4 + 3]) end
+    return { 1, now }
   end
-  keep_time()
-  for i = FIRST, #KEYS do store(KEYS[i], ARGV[6 + (i - FIRST) * 4 + 3]) end
-  return { 1, now }
 end
 
 -- Keeps the process a member and evens out its leases. ARGV: 5 ms that leases last; then per counter: parameters,
 -- description, what the process gives back, known to have counted, name.
-function ops.beat()
-  call('ZADD', KEYS[5], steady, process)
-  for _, gone in ipairs(call('ZRANGEBYSCORE', KEYS[5], '-inf', steady - MEMBER_MS)) do
-    call('HDEL', KEYS[1], 'c:' .. gone)
-    call('ZREM', KEYS[5], gone)
-  end
-  local members = max(1, call('ZCARD', KEYS[5]))
-  call('ZREMRANGEBYSCORE', KEYS[6], '-inf', now)
-  local wanted = call('ZRANGE', KEYS[6], 0, 99)
-  local is_wanted = {}
-  for _, name in ipairs(wanted) do is_wanted[name] = true end
-  load_all(FIRST, #KEYS)
-  local answers, until_ = {}, now + tonumber(ARGV[5])
-  for i = FIRST, #KEYS do
-    local at = 6 + (i - FIRST) * 5
-    if ARGV[at + 3] == '1' and is_unsure(KEYS[i]) then
-      loaded[KEYS[i]] = nil
-      answers[#answers + 1] = {}
-    else
-      local c = counter(KEYS[i], ARGV[at], ARGV[at + 1], true)
-      local own = max(0, own_lease(c) - tonumber(ARGV[at + 2]))
-      local rest = max(0, meter_of(c).free(c) - leased(c, process))
-      local share = members == 1 and rest or floor((rest + leased(c, process)) / (2 * members))
-      if is_wanted[ARGV[at + 4]] then share = 0 end
-      local grown = max(0, min(share, rest) - own)
-      set_lease(c, own + grown, until_)
-      local settled, reserved, whole, ends = view(c)
-      answers[#answers + 1] = { grown, share, settled, reserved, whole, ends, members }
+if op == 'beat' then
+  function ops.beat()
+    call('ZADD', KEYS[5], steady, process)
+    for _, gone in ipairs(call('ZRANGEBYSCORE', KEYS[5], '-inf', steady - MEMBER_MS)) do
+      call('HDEL', KEYS[1], 'c:' .. gone)
+      call('ZREM', KEYS[5], gone)
     end
+    local members = max(1, call('ZCARD', KEYS[5]))
+    call('ZREMRANGEBYSCORE', KEYS[6], '-inf', now)
+    local wanted = call('ZRANGE', KEYS[6], 0, 99)
+    local is_wanted = {}
+    for _, name in ipairs(wanted) do is_wanted[name] = true end
+    load_all(FIRST, #KEYS)
+    local answers, until_ = {}, now + tonumber(ARGV[5])
+    for i = FIRST, #KEYS do
+      local at = 6 + (i - FIRST) * 5
+      if ARGV[at + 3] == '1' and is_unsure(KEYS[i]) then
+        loaded[KEYS[i]] = nil
+        answers[#answers + 1] = {}
+      else
+        local c = counter(KEYS[i], ARGV[at], ARGV[at + 1], true)
+        local own = max(0, own_lease(c) - tonumber(ARGV[at + 2]))
+        local rest = max(0, meter_of(c).free(c) - leased(c, process))
+        local share = members == 1 and rest or floor((rest + leased(c, process)) / (2 * members))
+        if is_wanted[ARGV[at + 4]] then share = 0 end
+        local grown = max(0, min(share, rest) - own)
+        set_lease(c, own + grown, until_)
+        local settled, reserved, whole, ends = view(c)
+        answers[#answers + 1] = { grown, share, settled, reserved, whole, ends, members }
+      end
+    end
+    keep_time()
+    for i = FIRST, #KEYS do
+      if loaded[KEYS[i]] then store(KEYS[i], ARGV[6 + (i - FIRST) * 5 + 4]) end
+    end
+    return { 1, now, members, wanted, answers }
   end
-  keep_time()
-  for i = FIRST, #KEYS do
-    if loaded[KEYS[i]] then store(KEYS[i], ARGV[6 + (i - FIRST) * 5 + 4]) end
-  end
-  return { 1, now, members, wanted, answers }
 end
 
 -- A new connection: calls of the one before, which may still come, no longer count. ARGV: 5 the server's run, 6 generation
 -- to begin if this is another server, 7 members it knew, 8 number of the connection.
-function ops.attach()
-  if tonumber(meta[6] or 0) > tonumber(ARGV[8]) then return { 3, now } end
-  local fresh = not generation or meta[5] ~= ARGV[5]
-  if fresh then
-    generation = ARGV[6]
-    local wait = tonumber(ARGV[7]) > 1 and steady + SETTLING_MS or 0
-    call('HSET', KEYS[1], 'gen', generation, 'run', ARGV[5], 'wait', wait, 'expect', ARGV[7])
-    call('DEL', KEYS[5])
+if op == 'attach' then
+  function ops.attach()
+    if tonumber(meta[6] or 0) > tonumber(ARGV[8]) then return { 3, now } end
+    local fresh = not generation or meta[5] ~= ARGV[5]
+    if fresh then
+      generation = ARGV[6]
+      local wait = tonumber(ARGV[7]) > 1 and steady + SETTLING_MS or 0
+      call('HSET', KEYS[1], 'gen', generation, 'run', ARGV[5], 'wait', wait, 'expect', ARGV[7])
+      call('DEL', KEYS[5])
+    end
+    call('HSET', KEYS[1], 'c:' .. process, ARGV[8])
+    keep_time()
+    return { fresh and 1 or 0, now, generation }
   end
-  call('HSET', KEYS[1], 'c:' .. process, ARGV[8])
-  keep_time()
-  return { fresh and 1 or 0, now, generation }
 end
 
 -- The process has brought what it knew. When all have, or the time is over, the gate opens. Every call keeps the time,
 -- because nothing else does while all wait.
-function ops.ready()
-  call('ZADD', KEYS[5], steady, process)
-  keep_time()
-  if steady < tonumber(meta[4] or 0) then
-    local expect = tonumber(call('HGET', KEYS[1], 'expect') or 1)
-    if call('ZCARD', KEYS[5]) < expect then return { 0, now } end
-    call('HSET', KEYS[1], 'wait', 0)
+if op == 'ready' then
+  function ops.ready()
+    call('ZADD', KEYS[5], steady, process)
+    keep_time()
+    if steady < tonumber(meta[4] or 0) then
+      local expect = tonumber(call('HGET', KEYS[1], 'expect') or 1)
+      if call('ZCARD', KEYS[5]) < expect then return { 0, now } end
+      call('HSET', KEYS[1], 'wait', 0)
+    end
+    return { 1, now }
   end
-  return { 1, now }
 end
 
 -- ARGV: 5 when the states were saved, ms; then per counter: parameters, description, state, name.
-function ops.restore()
-  load_all(FIRST, #KEYS)
-  for i = FIRST, #KEYS do
-    local at = 6 + (i - FIRST) * 4
-    local c = counter(KEYS[i], ARGV[at], ARGV[at + 1])
-    if c.fresh then c.restored = true end
-    if not (c.reset_at and c.reset_at >= tonumber(ARGV[5])) then
-      local since = c.u and meter_of(c).settled(c) or 0
-      meter_of(c).merge(c, cjson.decode(ARGV[at + 2]))
-      if since > 0 and meter_of(c).settled(c) > since then
-        -- What was used after the loss comes on top.
-        meter_of(c).close(c, hold_of(meter_of(c).take(c, since), since), since, true)
+if op == 'restore' then
+  function ops.restore()
+    load_all(FIRST, #KEYS)
+    for i = FIRST, #KEYS do
+      local at = 6 + (i - FIRST) * 4
+      local c = counter(KEYS[i], ARGV[at], ARGV[at + 1])
+      if c.fresh then c.restored = true end
+      if not (c.reset_at and c.reset_at >= tonumber(ARGV[5])) then
+        local since = c.u and meter_of(c).settled(c) or 0
+        meter_of(c).merge(c, cjson.decode(ARGV[at + 2]))
+        if since > 0 and meter_of(c).settled(c) > since then
+          -- What was used after the loss comes on top.
+          meter_of(c).close(c, hold_of(meter_of(c).take(c, since), since), since, true)
+        end
       end
+      c.u = nil
     end
-    c.u = nil
+    keep_time()
+    for i = FIRST, #KEYS do store(KEYS[i], ARGV[6 + (i - FIRST) * 4 + 3]) end
+    return { 1, now }
   end
-  keep_time()
-  for i = FIRST, #KEYS do store(KEYS[i], ARGV[6 + (i - FIRST) * 4 + 3]) end
-  return { 1, now }
 end
 
 local function number_text(n)
@@ -1182,95 +1241,107 @@ local function with_names(id, r)
 end
 
 -- Open reservations of this process, each with the names of its counters.
-function ops.mine()
-  local found, all = {}, call('HGETALL', KEYS[2])
-  for i = 1, #all, 2 do
-    local r = unpack_(all[i + 1])
-    if r.by == process then found[#found + 1] = with_names(all[i], r) end
+if op == 'mine' then
+  function ops.mine()
+    local found, all = {}, call('HGETALL', KEYS[2])
+    for i = 1, #all, 2 do
+      local r = unpack_(all[i + 1])
+      if r.by == process then found[#found + 1] = with_names(all[i], r) end
+    end
+    return { 1, now, found }
   end
-  return { 1, now, found }
 end
 
 -- Reservations whose owner is lost: each with the names of its counters. ARGV: 5 how many at most.
-function ops.due()
-  local found = {}
-  for _, id in ipairs(call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT', 0, ARGV[5])) do
-    local packed = call('HGET', KEYS[2], id)
-    if packed then
-      found[#found + 1] = with_names(id, unpack_(packed))
-    else
-      call('ZREM', KEYS[3], id)
+if op == 'due' then
+  function ops.due()
+    local found = {}
+    for _, id in ipairs(call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT', 0, ARGV[5])) do
+      local packed = call('HGET', KEYS[2], id)
+      if packed then
+        found[#found + 1] = with_names(id, unpack_(packed))
+      else
+        call('ZREM', KEYS[3], id)
+      end
     end
+    return { 1, now, found }
   end
-  return { 1, now, found }
 end
 
 -- The state of counters, for the ledger.
-function ops.save()
-  load_all(FIRST, #KEYS)
-  local states = {}
-  for i = FIRST, #KEYS do
-    local c = loaded[KEYS[i]]
-    states[#states + 1] = c and saved(c) or {}
+if op == 'save' then
+  function ops.save()
+    load_all(FIRST, #KEYS)
+    local states = {}
+    for i = FIRST, #KEYS do
+      local c = loaded[KEYS[i]]
+      states[#states + 1] = c and saved(c) or {}
+    end
+    return { 1, now, states }
   end
-  return { 1, now, states }
 end
 
 -- ARGV: names of the counters. Those that are gone leave the index.
-function ops.view()
-  load_all(FIRST, #KEYS)
-  local views = {}
-  for i = FIRST, #KEYS do
-    local c = loaded[KEYS[i]]
-    if not c then
-      call('SREM', KEYS[4], ARGV[5 + i - FIRST])
-      views[#views + 1] = {}
-    elseif meter_of(c).idle(c) then
-      views[#views + 1] = {}
-    else
-      local settled, reserved, whole, ends = view(c)
-      views[#views + 1] = { c.d, settled, reserved, whole, ends }
+if op == 'view' then
+  function ops.view()
+    load_all(FIRST, #KEYS)
+    local views = {}
+    for i = FIRST, #KEYS do
+      local c = loaded[KEYS[i]]
+      if not c then
+        call('SREM', KEYS[4], ARGV[5 + i - FIRST])
+        views[#views + 1] = {}
+      elseif meter_of(c).idle(c) then
+        views[#views + 1] = {}
+      else
+        local settled, reserved, whole, ends = view(c)
+        views[#views + 1] = { c.d, settled, reserved, whole, ends }
+      end
     end
+    return { 1, now, views }
   end
-  return { 1, now, views }
 end
 
 -- ARGV: 5 `reset` or `grant`, 6 extra; then names.
-function ops.change()
-  load_all(FIRST, #KEYS)
-  local states = {}
-  for i = FIRST, #KEYS do
-    local c = loaded[KEYS[i]]
-    if c then
-      if ARGV[5] == 'reset' then
-        meter_of(c).reset(c)
-        c.al = nil
-        if is_durable(c) then c.reset_at = now end
-      else
-        meter_of(c).grant(c, tonumber(ARGV[6]))
+if op == 'change' then
+  function ops.change()
+    load_all(FIRST, #KEYS)
+    local states = {}
+    for i = FIRST, #KEYS do
+      local c = loaded[KEYS[i]]
+      if c then
+        if ARGV[5] == 'reset' then
+          meter_of(c).reset(c)
+          c.al = nil
+          if is_durable(c) then c.reset_at = now end
+        else
+          meter_of(c).grant(c, tonumber(ARGV[6]))
+        end
       end
+      states[#states + 1] = c and saved(c) or {}
     end
-    states[#states + 1] = c and saved(c) or {}
+    keep_time()
+    for i = FIRST, #KEYS do
+      if loaded[KEYS[i]] then store(KEYS[i], ARGV[7 + i - FIRST]) end
+    end
+    return { 1, now, states }
   end
-  keep_time()
-  for i = FIRST, #KEYS do
-    if loaded[KEYS[i]] then store(KEYS[i], ARGV[7 + i - FIRST]) end
-  end
-  return { 1, now, states }
 end
 
 -- A clean stop: leases go back, and nobody waits for this process.
-function ops.leave()
-  call('ZREM', KEYS[5], process)
-  call('HDEL', KEYS[1], 'c:' .. process)
-  load_all(FIRST, #KEYS)
-  for i = FIRST, #KEYS do
-    if loaded[KEYS[i]] then set_lease(loaded[KEYS[i]], 0, 0) end
+if op == 'leave' then
+  function ops.leave()
+    call('ZREM', KEYS[5], process)
+    call('HDEL', KEYS[1], 'c:' .. process)
+    load_all(FIRST, #KEYS)
+    for i = FIRST, #KEYS do
+      if loaded[KEYS[i]] then set_lease(loaded[KEYS[i]], 0, 0) end
+    end
+    for i = FIRST, #KEYS do
+      if loaded[KEYS[i]] then store(KEYS[i], ARGV[5 + i - FIRST]) end
+    end
+    return { 1, now }
   end
-  for i = FIRST, #KEYS do
-    if loaded[KEYS[i]] then store(KEYS[i], ARGV[5 + i - FIRST]) end
-  end
-  return { 1, now }
 end
 
 -- Another generation is another set of counters: what was known of them no longer holds.
