@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { call } from './harness/call.ts'
 import { closeAll } from './harness/cleanup.ts'
 import { type FakeProvider, fine, refusing, startFakeProvider } from './harness/fake-provider.ts'
@@ -68,4 +68,23 @@ it('skips credentials of tests, and says what went wrong', async () => {
   ])
   const { status } = await call(`${gateway.adminUrl}/sync/openai-limits`)
   expect(status).toBe(401)
+})
+
+it('does the same in the background, also from a reload on', async () => {
+  provider.manner = (response, request) => {
+    response.setHeader('x-ratelimit-limit-tokens', '5000')
+    response.setHeader('x-ratelimit-remaining-tokens', '5000')
+    response.setHeader('x-ratelimit-reset-tokens', '0s')
+    fine(response, request)
+  }
+  const openai = { base_url: `${provider.url}/v1`, credential: 'env:KEY', allow_private: true }
+  const sync = { every: '1s', provider: 'openai', model: 'small' }
+  gateway.configure({ providers: { openai }, routing: { sync } })
+  await vi.waitFor(
+    async () => {
+      const [, shown] = await ask('GET', '/buckets/global')
+      expect(shown).toMatchObject({ bucket: { capacity: 5000 } })
+    },
+    { timeout: 20_000, interval: 200 },
+  )
 })

@@ -44,6 +44,7 @@ import { requestEventSink } from './observe/request-events.ts'
 import { createStats, restoreStats, type Stats } from './observe/stats.ts'
 import { type Sandbox, startSandbox } from './providers/sandbox/sandbox.ts'
 import { PROTOCOLS } from './registry.ts'
+import { syncInBackground } from './sync-in-background.ts'
 import { takeServingLock } from './take-serving-lock.ts'
 import { createTokenCounter } from './tokenizers/token-counter.ts'
 import { VERSION } from './version.ts'
@@ -378,6 +379,9 @@ function startBackground(core: Core, parts: DataPlaneParts, control: Control): (
     nowMs: () => SYSTEM_CLOCK.monotonicMs(),
   })
   probes.start()
+  const stopSyncing = syncInBackground(core, control, (err) =>
+    log.warn({ err }, 'the limits of a provider could not be asked for'),
+  )
   tellRotations()
   const rotations = setInterval(tellRotations, ROTATIONS_EVERY_MS)
   const prune = setInterval(() => attempt('pruning', () => pruneRecords(core)), PRUNE_EVERY_MS)
@@ -390,6 +394,7 @@ function startBackground(core: Core, parts: DataPlaneParts, control: Control): (
   return () => {
     stopped = true
     probes.stop()
+    stopSyncing()
     unfollow()
     stopWatching()
     process.off('SIGHUP', reloadQuietly)

@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { durationText } from './schema-parts.ts'
+import { durationText, entryName, modelName } from './schema-parts.ts'
 import { strict } from './validate.ts'
 
 /** Members of `routing` that say how targets are judged and how often one is asked again. Durations as written. */
@@ -23,6 +23,12 @@ export type HealthConfig = {
   readonly quota_set_aside: string
   /** `obey`: no more calls than the vendor says it takes. */
   readonly provider_limits: 'obey' | 'ignore'
+  /** TokenGuard's background sync of the global bucket. Null: off, because each costs a completion. */
+  readonly sync: {
+    readonly every: string
+    readonly provider?: string
+    readonly model?: string
+  } | null
 }
 
 /** Absent members, and `breaker:` with nothing behind it, are the defaults. */
@@ -55,4 +61,11 @@ export const healthFields: {
   }),
   quota_set_aside: durationText.default('10m'),
   provider_limits: z.enum(['obey', 'ignore']).default('obey'),
+  sync: strict({
+    every: durationText.default('5m'),
+    provider: z.exactOptional(entryName),
+    model: z.exactOptional(modelName),
+  })
+    .nullable()
+    .default(null),
 }

@@ -144,6 +144,7 @@ describe('loadConfig', () => {
         retry: { max_retries: 0, budget: 0.1, burst: 10 },
         quota_set_aside: '10m',
         provider_limits: 'obey',
+        sync: null,
         default_mode: 'normal',
         modes: {},
         thompson: { half_life: '24h', window: 400 },
