@@ -33,11 +33,20 @@ export class Attachment {
     return `${this.#attached}/${this.#number}`
   }
 
-  /** `fresh`: the leases of this process are not known there. `isEnding`: the end of a reservation is still to be told. */
+  /**
+   * `fresh`: the leases of this process are not known there. `isEnding`: the end of a reservation is still to be told.
+   * `syncLeases`: what is spent alone until the gate opens, and what was, comes out of the leases. So they are brought too.
+   */
   async begin(
     connection: ScriptConnection,
     members: number,
-    isEnding: (name: string) => boolean,
+    {
+      isEnding,
+      syncLeases,
+    }: {
+      readonly isEnding: (name: string) => boolean
+      readonly syncLeases: () => Promise<void>
+    },
   ): Promise<{ readonly fresh: boolean }> {
     this.#number += 1
     const proposed = randomBytes(9).toString('base64url')
@@ -53,6 +62,7 @@ export class Attachment {
     if (fresh) {
       await this.restore(connection)
       await this.#reopen(connection)
+      await syncLeases()
       await this.#forgetEnded(connection, isEnding)
     }
     await this.#ready(connection)

@@ -174,6 +174,18 @@ describe.skipIf(!hasRedis())('a shared gate whose connections break', () => {
     expect(await first.gate.list()).toMatchObject([{ used: 250 }])
   })
 
+  it('brings its lease too: what is spent alone comes out of it until the gate opens', async () => {
+    const [first, second] = await pair()
+    for (const { gate } of [first, second]) await gate.housekeep()
+    await lostAll([first.link, second.link])
+    const alone = admitted(await second.gate.reserve(CHARGES, demandFor(40)))
+    second.gate.settle(alone, actualOf(40))
+    const lost = { operation: 'ready', call: 2, deadAfter: true }
+    await expect(second.link.connect(lost)).rejects.toThrow(ServerAway)
+    await first.link.connect()
+    expect((await first.gate.reserve(CHARGES, demandFor(740))).ok).toBe(false)
+  })
+
   /** One call that was admitted while the server was away, and is still open. */
   async function admittedAlone(): Promise<{
     gate: SharedGate

@@ -371,9 +371,10 @@ export class SharedGate implements Gate {
   }
 
   async #connect(connection: ScriptConnection): Promise<void> {
-    const { fresh } = await this.#attachment.begin(connection, this.#housekeeping.members, (name) =>
-      this.#closings.isWaiting(name),
-    )
+    const { fresh } = await this.#attachment.begin(connection, this.#housekeeping.members, {
+      isEnding: (name) => this.#closings.isWaiting(name),
+      syncLeases: () => this.#reports.sync(connection, this.#leases()),
+    })
     // From here on nothing is waited for, so that the calls are run before the next request's.
     this.#goOn(connection, fresh)
   }
@@ -404,14 +405,15 @@ export class SharedGate implements Gate {
 
   /** What is leased. Of another generation nothing is. */
   #syncLeases(connection: ScriptConnection, fresh: boolean): void {
-    const leases: { readonly charge: LimitCharge; readonly lease: number }[] = []
     for (const counter of this.#parts.seen.all()) {
       if (fresh) counter.lease = 0
       counter.giving = 0
-      const { lease } = counter
-      if (counter.beatAtMs > 0 || lease > 0) leases.push({ charge: counter.charge, lease })
     }
-    this.#closings.track(this.#reports.sync(connection, leases))
+    this.#closings.track(this.#reports.sync(connection, this.#leases()))
+  }
+
+  #leases(): readonly { readonly charge: LimitCharge; readonly lease: number }[] {
+    return [...this.#parts.seen.all()].filter(({ beatAtMs, lease }) => beatAtMs > 0 || lease > 0)
   }
 
   #lose(reason: string): void {
