@@ -29,7 +29,7 @@ export function banner(facts: BannerFacts): string {
     '',
     '  Connect:',
     `  Claude Code    ANTHROPIC_BASE_URL=${proxyUrl} ANTHROPIC_API_KEY=${key} claude`,
-    '  Codex          needs /v1/responses, which is not available in this version',
+    '  Codex          tollgate run -- codex, or tollgate init --agent codex',
     `  Cursor         Settings > Models: OpenAI API key = the key above, base URL = ${proxyUrl}/v1`,
     '                 (Cursor calls from its own servers: give the gateway an address that they reach)',
     `  OpenAI SDK     OPENAI_BASE_URL=${proxyUrl}/v1 OPENAI_API_KEY=${key}`,
