@@ -1,4 +1,10 @@
 import type { ModeWeights } from '../contracts/routing.ts'
+import {
+  type LargestTerms,
+  noteTerms,
+  type ScoreTerms,
+  weightedScore,
+} from '../data-plane/routing/weighted-score.ts'
 
 /** A target that could have been chosen, as it looked then. Absent: not known. */
 export type LoggedCandidate = {
@@ -172,29 +178,22 @@ function lowest(
   candidates: readonly LoggedCandidate[],
   policy: Extract<ChoicePolicy, { readonly strategy: 'score' | 'latency' }>,
 ): string | undefined {
-  const most = (read: (candidate: LoggedCandidate) => number): number =>
-    candidates.reduce((largest, candidate) => Math.max(largest, read(candidate)), 0)
-  const cost = most(({ costNanoUsd }) => costNanoUsd ?? 0)
-  const latency = most(({ latencyMs }) => latencyMs ?? 0)
-  const failure = most(({ failureShare }) => failureShare)
-  const weight = most((candidate) => candidate.weight)
-  const scoreOfOne = (one: LoggedCandidate): number => {
-    if (policy.strategy === 'latency') return one.latencyMs ?? 0
-    const { weights } = policy
-    return (
-      weights.cost * part(one.costNanoUsd ?? 0, cost) +
-      weights.latency * part(one.latencyMs ?? 0, latency) +
-      weights.failure * part(one.failureShare, failure) -
-      weights.weight * part(one.weight, weight)
-    )
-  }
+  const largest: LargestTerms = { cost: 0, latency: 0, failure: 0, weight: 0 }
+  for (const candidate of candidates) noteTerms(largest, termsOf(candidate))
   let best: LoggedCandidate | undefined
+  let lowestRank = Infinity
   for (const candidate of candidates) {
-    if (best === undefined || scoreOfOne(candidate) < scoreOfOne(best)) best = candidate
+    const rank =
+      policy.strategy === 'latency'
+        ? (candidate.latencyMs ?? 0)
+        : weightedScore(termsOf(candidate), policy.weights, largest)
+    if (rank >= lowestRank) continue
+    best = candidate
+    lowestRank = rank
   }
   return best?.target
 }
 
-function part(value: number, most: number): number {
-  return most === 0 ? 0 : Math.min(1, Math.max(0, value / most))
+function termsOf({ costNanoUsd, latencyMs, failureShare, weight }: LoggedCandidate): ScoreTerms {
+  return { cost: costNanoUsd, latency: latencyMs ?? 0, failure: failureShare, weight }
 }

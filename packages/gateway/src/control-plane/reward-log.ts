@@ -30,11 +30,10 @@ export async function listRewards(control: Control, query: RewardQuery): Promise
     limit: query.limit ?? DEFAULT_PAGE_ITEMS,
     cursor: query.cursor ?? null,
   })
+  const scores = await feedbackScores(control)
   const items: RewardView[] = []
   for (const record of page.items) {
-    if (record.routing?.arm === undefined) continue
-    const score = await scoreOf(control, record)
-    for (const view of rewardViews(record, score)) {
+    for (const view of rewardViews(record, scores.get(record.requestId) ?? null)) {
       if (query.target === undefined || view.target === query.target) items.push(view)
     }
   }
@@ -46,14 +45,19 @@ function filterOf(control: Control, query: RewardQuery): RecordFilter {
   return recordFilter(filter, control.clock.wallMs())
 }
 
-async function scoreOf({ store }: Control, { requestId }: UsageRecord): Promise<number | null> {
-  const note = await store.notes.get(FEEDBACK_KIND, requestId)
-  return note === null ? null : (parseFeedbackNote(note.body)?.score ?? null)
+/** What clients said of answers, by request. Read once, not for each record. */
+async function feedbackScores({ store }: Control): Promise<ReadonlyMap<string, number>> {
+  const scores = new Map<string, number>()
+  for (const { name, body } of await store.notes.list(FEEDBACK_KIND)) {
+    const score = parseFeedbackNote(body)?.score
+    if (score !== undefined) scores.set(name, score)
+  }
+  return scores
 }
 
 function rewardViews(record: UsageRecord, score: number | null): readonly RewardView[] {
   const { routing, attempts } = record
-  if (routing?.arm === undefined || routing.arm === null) return []
+  if (routing?.arm === undefined) return []
   const { size, tools } = routing.arm
   const drawn = routing.candidates.filter(isDrawn)
   const shares = propensities(drawn)
@@ -108,14 +112,16 @@ export async function evaluateRouting(
 ): Promise<ChoiceEvaluation> {
   const policy = choicePolicy(control, body)
   const { policy: _policy, ...filter } = body
+  const scores = await feedbackScores(control)
   const choices: LoggedChoice[] = []
   let read = 0
   for await (const record of control.store.records.iterate(
     recordFilter(filter, control.clock.wallMs()),
   )) {
     read++
-    const choice = await choiceOf(control, record)
-    if (choice !== null) choices.push(choice)
+    const choice = choiceOf(record, scores)
+    if (choice === null) continue
+    choices.push(choice)
     if (choices.length >= MAX_CHOICES) break
     if (choices.length % PER_TURN === 0) await new Promise((resolve) => setImmediate(resolve))
   }
@@ -139,14 +145,14 @@ function estimateView(estimate: Estimate): ChoiceEvaluation['policy'] {
 }
 
 /** Null: no bandit chose it, or its first attempt says nothing. */
-async function choiceOf(control: Control, record: UsageRecord): Promise<LoggedChoice | null> {
+function choiceOf(record: UsageRecord, scores: ReadonlyMap<string, number>): LoggedChoice | null {
   const { routing, attempts } = record
   const [first] = attempts
   if (routing?.arm === undefined || first?.reward === undefined) return null
   const drawn = routing.candidates.filter(isDrawn)
   if (!drawn.some(({ target }) => target === first.target)) return null
   const shares = propensities(drawn)
-  const score = attempts.length === 1 ? await scoreOf(control, record) : null
+  const score = attempts.length === 1 ? (scores.get(record.requestId) ?? null) : null
   const { size, tools } = routing.arm
   return {
     candidates: drawn.map((one, i): LoggedCandidate => loggedCandidate(one, shares[i] ?? 0)),
