@@ -48,6 +48,15 @@ export type Capability = (typeof CAPABILITIES)[number]
 /** What one request needs. */
 export type Needs = Readonly<Record<Capability, boolean>>
 
+export const NO_NEEDS: Needs = {
+  tools: false,
+  vision: false,
+  audio: false,
+  documents: false,
+  json_schema: false,
+  streaming: false,
+}
+
 /** How much each term of a score counts. 0 to 1 each. */
 export type ModeWeights = {
   readonly cost: number

@@ -1,10 +1,11 @@
 import type { Protocol, ProtocolEndpoint } from '../contracts/protocol.ts'
-import { CAPABILITIES, type Needs, type RoutingHints } from '../contracts/routing.ts'
+import { CAPABILITIES, type Needs, NO_NEEDS, type RoutingHints } from '../contracts/routing.ts'
 import type { KeyRecord } from '../contracts/key.ts'
 import type { SimulatedRequest, SimulatedRoute } from '../data-plane/routing/simulate-route.ts'
 import { didYouMean } from '../lib/did-you-mean.ts'
 import { sortableId } from '../lib/sortable-id.ts'
 import { compileKey } from '../plan/compile-key.ts'
+import { namelessKey } from '../plan/nameless-key.ts'
 import { nanoUsd } from '../plan/compile-limit.ts'
 import type { KeyPlan } from '../plan/gateway-plan.ts'
 import type { RouteSimulation, RouteSimulationBody } from './routing-api.ts'
@@ -106,41 +107,11 @@ async function keyOf(control: Control, body: RouteSimulationBody): Promise<KeyPl
 }
 
 /** A caller with no policy but the global one, and what is asked. */
-export const NOBODY: KeyRecord = {
-  id: 'simulated',
-  name: 'simulated',
-  last4: '',
-  hash: '',
-  previousHash: null,
-  previousHashUntilMs: null,
-  createdAtMs: 0,
-  createdBy: 'api',
-  updatedAtMs: 0,
-  lastUsedAtMs: null,
-  expiresAtMs: null,
-  enabled: true,
-  revokedAtMs: null,
-  rotateEveryMs: null,
-  rotatedAtMs: null,
-  scopes: [],
-  subject: { team: null, rolegroup: null, role: null, user: null },
-  policy: {},
-  policies: [],
-  metadata: {},
-}
-
-const NOTHING: Needs = {
-  tools: false,
-  vision: false,
-  audio: false,
-  documents: false,
-  json_schema: false,
-  streaming: false,
-}
+export const NOBODY: KeyRecord = namelessKey('simulated', 'api')
 
 export function needsOf({ needs = {} }: Pick<RouteSimulationBody, 'needs'>): Needs {
   const given = CAPABILITIES.filter((name) => needs[name] === true)
-  return { ...NOTHING, ...Object.fromEntries(given.map((name) => [name, true])) }
+  return { ...NO_NEEDS, ...Object.fromEntries(given.map((name) => [name, true])) }
 }
 
 function hintsOf({ hints }: RouteSimulationBody): RoutingHints | null {

@@ -17,14 +17,9 @@ const flag = z.exactOptional(z.boolean())
 const tokens = z.int().min(0).max(MAX_TOKENS)
 const seedText = z.string().min(1).max(256)
 
-/** What a simulation is told. */
-export const routeSimulationBody: z.ZodType<RouteSimulationBody> = strict({
-  model: z.exactOptional(modelName),
-  key: z.exactOptional(z.string().min(1).max(256)),
-  policy: z.exactOptional(z.union([entryName, policyObject])),
-  protocol: z.exactOptional(z.string().max(64)),
-  request: z.exactOptional(z.record(z.string(), z.unknown())),
-  needs: z.exactOptional(
+/** What the request needs of a target, instead of a body that shows it. */
+export const statedNeeds: z.ZodExactOptional<z.ZodType<RouteSimulationBody['needs'] & object>> =
+  z.exactOptional(
     strict({
       tools: flag,
       vision: flag,
@@ -33,7 +28,16 @@ export const routeSimulationBody: z.ZodType<RouteSimulationBody> = strict({
       json_schema: flag,
       streaming: flag,
     }),
-  ),
+  )
+
+/** What a simulation is told. */
+export const routeSimulationBody: z.ZodType<RouteSimulationBody> = strict({
+  model: z.exactOptional(modelName),
+  key: z.exactOptional(z.string().min(1).max(256)),
+  policy: z.exactOptional(z.union([entryName, policyObject])),
+  protocol: z.exactOptional(z.string().max(64)),
+  request: z.exactOptional(z.record(z.string(), z.unknown())),
+  needs: statedNeeds,
   input_tokens: z.exactOptional(tokens),
   max_tokens: z.exactOptional(tokens.min(1)),
   stream: flag,

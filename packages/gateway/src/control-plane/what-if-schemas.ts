@@ -4,6 +4,7 @@ import { checkedText, strict } from '../config/validate.ts'
 import { NAMED_SCHEMAS, policyExplanationSchema, simulatedLimitSchema } from './answer-schemas.ts'
 import { policyObject, subjectBody } from './request-schemas.ts'
 import { decisionSchema } from './routing-schemas.ts'
+import { statedNeeds } from './simulation-schemas.ts'
 import type {
   PolicyReplay,
   PolicySimulation,
@@ -55,16 +56,7 @@ export const policySimulationBody: z.ZodType<PolicySimulationBody> = strict({
   input_tokens: z.exactOptional(tokens),
   max_tokens: z.exactOptional(tokens.min(1)),
   stream: flag,
-  needs: z.exactOptional(
-    strict({
-      tools: flag,
-      vision: flag,
-      audio: flag,
-      documents: flag,
-      json_schema: flag,
-      streaming: flag,
-    }),
-  ),
+  needs: statedNeeds,
   at: z.exactOptional(z.string().min(1).max(64).describe('RFC 3339.')),
   seed: z.exactOptional(shortText),
 })

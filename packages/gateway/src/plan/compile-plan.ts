@@ -30,6 +30,7 @@ import type {
 import { mergePolicies } from './merge-policy.ts'
 import { createOnDemandTargets } from './on-demand-targets.ts'
 import { PlanError } from './plan-error.ts'
+import { namelessKey } from './nameless-key.ts'
 import { checkUpstream } from './route-upstream.ts'
 
 export type PlanInput = {
@@ -126,28 +127,7 @@ function isSame(one: TargetPlan, other: TargetPlan): boolean {
 }
 
 /** Who calls when no key is required and none is given. The global policy holds for it. */
-const ANONYMOUS: KeyRecord = {
-  id: 'anonymous',
-  name: 'anonymous',
-  last4: '',
-  hash: '',
-  previousHash: null,
-  previousHashUntilMs: null,
-  createdAtMs: 0,
-  createdBy: 'config',
-  updatedAtMs: 0,
-  lastUsedAtMs: null,
-  expiresAtMs: null,
-  enabled: true,
-  revokedAtMs: null,
-  rotateEveryMs: null,
-  rotatedAtMs: null,
-  scopes: [],
-  subject: { team: null, rolegroup: null, role: null, user: null },
-  policy: {},
-  policies: [],
-  metadata: {},
-}
+const ANONYMOUS: KeyRecord = namelessKey('anonymous', 'config')
 
 /** A stored policy that is not valid any more is left out, so that the keys that name it are refused, not loosened. */
 function compileLayers(

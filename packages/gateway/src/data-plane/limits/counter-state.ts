@@ -9,6 +9,7 @@ import {
   type Window,
 } from '../../contracts/limit.ts'
 import { isRecord } from '../../lib/is-record.ts'
+import { bareLimit } from './bare-limit.ts'
 import { BucketMeter } from './bucket.ts'
 import { ConcurrentMeter } from './concurrent.ts'
 import { Counter, type Era } from './counter.ts'
@@ -148,18 +149,12 @@ function restoreMeter(algorithm: LimitAlgorithm, saved: SavedMeter): Meter {
 
 /** Enough for listing; the first charge brings the limit as it is configured now. */
 function readLimit(state: State): LimitPlan {
-  return {
+  return bareLimit({
     id: readText(state, 'id'),
     scope: readScope(readText(state, 'scope')),
     unit: readUnit(readText(state, 'unit')),
     algorithm: readAlgorithm(readRecord(state, 'algorithm')),
-    match: null,
-    mode: 'enforce',
-    reserve: 'max',
-    whenShort: 'refuse',
-    minOutputTokens: 0,
-    alerts: [],
-  }
+  })
 }
 
 function readAlgorithm(state: State): LimitAlgorithm {

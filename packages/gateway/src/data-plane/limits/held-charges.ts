@@ -1,5 +1,6 @@
 import type { DurableCharge, HeldCharge } from '../../contracts/durable-charge.ts'
 import type { LimitCharge } from '../../contracts/limit.ts'
+import { bareLimit } from './bare-limit.ts'
 import { isDurable } from './counter-state.ts'
 import type { Hold } from './open-reservation.ts'
 
@@ -26,17 +27,6 @@ export function settledOf(holds: readonly Hold[]): readonly DurableCharge[] {
 /** Enough of a limit to make its counter; the first request brings the limit as it is configured now. */
 export function chargeOf(held: HeldCharge): LimitCharge {
   const { id, scope, unit, algorithm, value, counter } = held
-  const limit = {
-    id,
-    scope,
-    unit,
-    algorithm,
-    match: null,
-    mode: 'enforce',
-    reserve: 'max',
-    whenShort: 'refuse',
-    minOutputTokens: 0,
-    alerts: [],
-  } as const
+  const limit = bareLimit({ id, scope, unit, algorithm })
   return { limit, value, counterKey: counter }
 }

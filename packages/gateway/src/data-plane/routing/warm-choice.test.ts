@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { BUILT_IN_MODES, NO_HINTS, type Strategy } from '../../contracts/routing.ts'
+import { BUILT_IN_MODES, NO_HINTS, NO_NEEDS, type Strategy } from '../../contracts/routing.ts'
 import { testPlan } from '../../plan/testing/plan-fixtures.ts'
 import { Rotations } from './rotations.ts'
 import type { SelectQuery } from './select-query.ts'
@@ -35,14 +35,7 @@ function choose(strategy: Strategy, warm: WarmCache | null, seed: number) {
     mode: 'cheap',
     weights: BUILT_IN_MODES['cheap'] ?? { cost: 1, latency: 0, failure: 0, weight: 0 },
     hints: NO_HINTS,
-    needs: {
-      tools: false,
-      vision: false,
-      audio: false,
-      documents: false,
-      json_schema: false,
-      streaming: false,
-    },
+    needs: NO_NEEDS,
     size: { counted: null, boundTokens: 9000, roughTokens: 9000, outputCap: 10, choices: 1 },
     mustBePriced: false,
     arm: { size: 'medium', tools: false },
