@@ -16,13 +16,14 @@ export type HandPlace = {
 }
 
 /**
- * Of the calls of an operation, one that is not run. `deadAfter`: nor is any that comes later; else those are, as when the
- * server could not run this one only.
+ * Of the calls of an operation, one that is not answered. `isRun`: its answer was lost, else the call was. `deadAfter`: nothing
+ * that comes later is run; else it is, as when the server could not run this one only.
  */
 export type LostCall = {
   readonly operation: string
   readonly call: number
   readonly deadAfter: boolean
+  readonly isRun?: boolean
 }
 
 /** Connections are made when the test says so, and lose the call that it names. */
@@ -55,17 +56,16 @@ export class HandLink implements ScriptServer {
     return {
       serverRun: place.run,
       async run(keys, [operation = '', , ...args]): Promise<ScriptValue> {
-        if (operation === lost?.operation) {
-          left -= 1
-          if (left === 0) {
-            alive = !lost.deadAfter
-            throw new ServerAway('is away')
-          }
-        }
         if (!alive) throw new ServerAway('is away')
+        left -= operation === lost?.operation ? 1 : 0
+        const isLost = operation === lost?.operation && left === 0
+        if (isLost) alive = !lost.deadAfter
+        if (isLost && lost.isRun !== true) throw new ServerAway('is away')
         place.nowMs += 1
         const words = [String(keys.length), ...keys, operation, String(place.nowMs), ...args]
-        return place.client.sendCommand<ScriptValue>(['EVALSHA', place.sha, ...words])
+        const value = await place.client.sendCommand<ScriptValue>(['EVALSHA', place.sha, ...words])
+        if (isLost) throw new ServerAway('is away')
+        return value
       },
       async scanSet(key) {
         return { cursor: '0', members: await place.client.sendCommand<string[]>(['SMEMBERS', key]) }

@@ -4,7 +4,7 @@ import type { Attachment } from './attachment.ts'
 import type { Closing } from './closings.ts'
 import type { SharedGateParts } from './gate-parts.ts'
 import type { OutageGate, OutageReservation } from './outage-gate.ts'
-import type { ReportEntry } from './reports.ts'
+import type { NamedUse } from './reports.ts'
 import { SharedReservation } from './shared-reservation.ts'
 
 const NO_DEMAND: Demand = {
@@ -60,14 +60,15 @@ export class Adoptions {
 export function orReported(
   closing: Closing,
   own: SharedReservation,
-  report: (entries: readonly ReportEntry[]) => void,
+  report: (uses: readonly NamedUse[]) => void,
 ): Closing {
   const { holds, used } = closing
   return {
     ...closing,
     onUnknown() {
       if (own.taken) return
-      report(holds.map(({ charge }, index) => ({ charge, used: used[index] ?? 0, change: 0 })))
+      const { name } = own
+      report(holds.map(({ charge }, index) => ({ charge, name, used: used[index] ?? 0 })))
     },
   }
 }

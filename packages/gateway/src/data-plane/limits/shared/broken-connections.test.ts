@@ -20,6 +20,8 @@ import { GATE_SCRIPT, SharedGate } from './shared-gate.ts'
 vi.setConfig({ testTimeout: 20_000 })
 
 const CHARGES = [chargeOf(limitOf(lifetime(1000)))]
+const LEASED = [chargeOf(limitOf(lifetime(1000), { reserve: 'lease' }))]
+const STREAM = { ...demandFor(0), outputTokens: 900, mayLease: true }
 /** Beyond, whoever waits would wait for ever. */
 const MOST_PAUSES = 300
 
@@ -230,6 +232,94 @@ describe.skipIf(!hasRedis())('a shared gate whose connections break', () => {
     await next.link.connect()
     await next.gate.flush()
     expect(await next.gate.list()).toMatchObject([{ used: 50, reserved: 0 }])
+  })
+
+  it('brings an end too that was counted and whose answer was lost', async () => {
+    const { gate, link } = member()
+    await link.connect()
+    await spend(gate, 10)
+    link.lose()
+    await link.connect({ operation: 'close', call: 1, deadAfter: true, isRun: true })
+    await spend(gate, 25)
+    link.lose()
+    await link.connect()
+    await gate.flush()
+    await lostAll([link])
+    await link.connect()
+    expect(await gate.list()).toMatchObject([{ used: 35, reserved: 0 }])
+  })
+
+  it('brings what it spent alone, when the server is lost right after it was told', async () => {
+    const { gate, link } = await admittedAlone()
+    gate.settle(admitted(await gate.reserve(CHARGES, demandFor(30))), actualOf(30))
+    await link.connect()
+    await gate.flush()
+    await lostAll([link])
+    await link.connect()
+    await gate.flush()
+    expect(await gate.list()).toMatchObject([{ used: 40, reserved: 40 }])
+  })
+
+  it('brings a replica that took over what a stream was given since', async () => {
+    const { gate, link } = member()
+    await link.connect()
+    const stream = admitted(await gate.reserve(LEASED, STREAM))
+    const keys = await place.client.sendCommand<string[]>(['KEYS', '*'])
+    const kept = await Promise.all(keys.map((key) => place.client.sendForBytes(['DUMP', key])))
+    const held = await gate.extend(stream, 700)
+    await lostAll([link])
+    for (const [index, key] of keys.entries()) {
+      await place.client.sendCommand(['RESTORE', key, '0', kept[index] ?? ''])
+    }
+    await link.connect()
+    expect(held).toBeGreaterThanOrEqual(700)
+    expect(await gate.list()).toMatchObject([{ reserved: held }])
+    gate.settle(stream, { inputTokens: 0, outputTokens: held, costNanoUsd: 0 })
+    await gate.flush()
+    expect(await gate.list()).toMatchObject([{ used: held, reserved: 0 }])
+  })
+
+  it('counts what it spent alone once, also when the next start tells it again', async () => {
+    const { gate, link } = await admittedAlone()
+    gate.settle(admitted(await gate.reserve(CHARGES, demandFor(30))), actualOf(30))
+    const stored = gate.takeChanged()
+    await link.connect()
+    await gate.flush()
+    link.lose()
+    const next = member()
+    next.gate.restore(stored)
+    await next.link.connect()
+    await next.gate.flush()
+    expect(await next.gate.list()).toMatchObject([{ used: 40 }])
+  })
+
+  it('has the next start tell what was spent alone and not told, until it was told', async () => {
+    const { gate } = await admittedAlone()
+    gate.settle(admitted(await gate.reserve(CHARGES, demandFor(30))), actualOf(30))
+    const second = member()
+    second.gate.restore(gate.takeChanged())
+    const third = member()
+    third.gate.restore(second.gate.takeChanged())
+    await third.link.connect()
+    await third.gate.flush()
+    expect(await third.gate.list()).toMatchObject([{ used: 40 }])
+    const owed = third.gate.takeChanged().filter(({ state }) => state.includes('"owed"'))
+    expect(owed).toEqual([])
+  })
+
+  it('waits once for what a dead gateway leases, and not with every request', async () => {
+    const [first, second] = await pair()
+    for (const { gate } of [second, first, second]) await gate.housekeep()
+    second.link.lose()
+    let pauses = 0
+    first.pauses.onPause = () => {
+      pauses += 1
+    }
+    expect((await first.gate.reserve(CHARGES, demandFor(700))).ok).toBe(false)
+    expect(pauses).toBeGreaterThan(5)
+    pauses = 0
+    expect((await first.gate.reserve(CHARGES, demandFor(700))).ok).toBe(false)
+    expect(pauses).toBe(0)
   })
 
   it('counts a report whose call was lost while a later one was run', async () => {

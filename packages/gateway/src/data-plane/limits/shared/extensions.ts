@@ -1,5 +1,6 @@
 import { type ScriptConnection, ServerAway } from '../../../contracts/script-server.ts'
-import { pauseFor, type SharedGateParts } from './gate-parts.ts'
+import type { SharedGateParts } from './gate-parts.ts'
+import type { Patience } from './patience.ts'
 import { type Answer, demandArguments, listOf, numberOf } from './script-calls.ts'
 import type { SharedHold, SharedReservation } from './shared-reservation.ts'
 
@@ -8,14 +9,15 @@ import type { SharedHold, SharedReservation } from './shared-reservation.ts'
  * a little more than one of their turns: the stream goes on meanwhile.
  */
 const TRIES = 6
-const PAUSE_MS = 50
 
 /** More of the output of a stream that holds only part of it. */
 export class Extensions {
   readonly #parts: SharedGateParts
+  readonly #patience: Patience
 
-  constructor(parts: SharedGateParts) {
+  constructor(parts: SharedGateParts, patience: Patience) {
     this.#parts = parts
+    this.#patience = patience
   }
 
   /** Resolves to the output tokens that are held; as many as before when no more can be had, or the server is away. */
@@ -25,10 +27,11 @@ export class Extensions {
     wanted: number,
   ): Promise<number> {
     try {
-      for (let tries = 0; reservation.open; tries++) {
-        const answer = await this.#ask(connection, reservation, { wanted, patient: tries < TRIES })
+      let patient = true
+      for (let tries = 1; reservation.open; tries++) {
+        const answer = await this.#ask(connection, reservation, { wanted, patient })
         if (answer.code !== 2) return this.#learn(reservation, answer)
-        await pauseFor(this.#parts.options, PAUSE_MS)
+        patient = await this.#patience.wait(answer, { isLast: tries > TRIES })
       }
     } catch (thrown) {
       // Whether it was extended is unknown; the server knows when the reservation ends.

@@ -21,6 +21,7 @@ local RESET_KEPT_MS = 30 * DAY_MS
 local WANTED_MS = 2000
 local MEMBER_MS = 10000
 local SETTLING_MS = 3000
+local MOST_TOLD = 100
 -- Of steady time: more in one step is a clock that was set, or nobody there to wait.
 local LONGEST_STEP_US = 500000
 -- Of a stream's output, as data-plane/limits/lease.ts has it.
@@ -551,7 +552,7 @@ local function hold_of(ticket, amount) return { ticket = ticket, amount = amount
 -- Another algorithm or window keeps what was counted, as used now; another unit cannot.
 local function replaced(old, p)
   local c = new_counter(p, old.inc + 1)
-  c.replaced, c.L, c.reset_at = true, old.L, old.reset_at
+  c.replaced, c.L, c.T, c.reset_at = true, old.L, old.T, old.reset_at
   if old.p.unit ~= p.unit then
     c.L = nil
     return c
@@ -783,6 +784,28 @@ local function holds_by_name(r)
   return found
 end
 
+local function total_of(holds)
+  local total = 0
+  for _, hold in ipairs(holds) do total = total + hold[4] end
+  return total
+end
+
+-- Another part of a reservation that has `holds` of the counter. Gives what came out of the lease.
+local function take_more(record, holds, more)
+  local c = more.c
+  local ticket, from_lease = take_of(c, more.amount)
+  local last = holds[#holds]
+  if last and last[2] == c.inc and last[3] == ticket then
+    -- One open taking is enough of the same window.
+    meter_of(c).close(c, hold_of(ticket, 0), 0, true)
+    last[4] = last[4] + more.amount
+  else
+    c.op = c.op + 1
+    record.holds[#record.holds + 1] = { more.name, c.inc, ticket, more.amount, 0 }
+  end
+  return from_lease
+end
+
 local function demand_from(at)
   return {
     input = tonumber(ARGV[at]),
@@ -849,7 +872,7 @@ if op == 'reserve' then
       ask_back(wanted)
       if ARGV[7] == '1' then
         keep_time()
-        return { 2, now }
+        return { 2, now, wanted }
       end
     end
     if refused then return { 0, now, refused } end
@@ -909,7 +932,7 @@ if op == 'extend' then
       ask_back(asked)
       if ARGV[7] == '1' then
         keep_time()
-        return { 2, now }
+        return { 2, now, asked }
       end
     end
     local reached = min(most, max(wanted, held + share))
@@ -918,21 +941,9 @@ if op == 'extend' then
     for i = FIRST, #KEYS do
       local name, c = ARGV[13 + (i - FIRST) * 2], loaded[KEYS[i]]
       local more = demanded(c.p.unit, d, reached) - demanded(c.p.unit, d, held)
-      local all, from_lease, total = by_name[name] or {}, 0, more
-      for _, hold in ipairs(all) do total = total + hold[4] end
-      if more > 0 then
-        local ticket
-        ticket, from_lease = take_of(c, more)
-        local last = all[#all]
-        if last and last[2] == c.inc and last[3] == ticket then
-          -- One open taking is enough of the same window.
-          meter_of(c).close(c, hold_of(ticket, 0), 0, true)
-          last[4] = last[4] + more
-        else
-          c.op = c.op + 1
-          record.holds[#record.holds + 1] = { name, c.inc, ticket, more, 0 }
-        end
-      end
+      local all, from_lease = by_name[name] or {}, 0
+      local total = total_of(all) + more
+      if more > 0 then from_lease = take_more(record, all, { name = name, c = c, amount = more }) end
       local settled, reserved, whole, ends = view(c)
       views[#views + 1] = { settled, reserved, whole, ends, from_lease, total }
     end
@@ -984,9 +995,8 @@ if op == 'close' then
   function ops.close()
     local packed = call('HGET', KEYS[2], ARGV[5])
     load_all(FIRST, #KEYS)
-    local views = {}
+    local by_name = packed and holds_by_name(unpack_(packed))
     if packed then
-      local by_name = holds_by_name(unpack_(packed))
       local expire = ARGV[6] == 'expire'
       if expire and now < tonumber(call('ZSCORE', KEYS[3], ARGV[5]) or 0) then return { 0, now, {} } end
       for i = FIRST, #KEYS do
@@ -1001,17 +1011,21 @@ if op == 'close' then
         end
       end
       keep_time()
-      for i = FIRST, #KEYS do
-        local at, c = 8 + (i - FIRST) * 3, loaded[KEYS[i]]
-        local alerts, view_of = {}, {}
-        if c then
-          if ARGV[6] == 'settle' then alerts = reached_alerts(c, ARGV[at + 1]) end
-          local settled, reserved, whole, ends = view(c)
-          view_of = { settled, reserved, whole, ends, alerts }
-          store(KEYS[i], ARGV[at + 2])
-        end
-        views[#views + 1] = view_of
+    end
+    -- Told whatever was done: who asks again after a lost answer has to learn that its use is in there.
+    local views = {}
+    for i = FIRST, #KEYS do
+      local at, c = 8 + (i - FIRST) * 3, loaded[KEYS[i]]
+      local view_of = {}
+      if c then
+        local alerts = packed and ARGV[6] == 'settle' and reached_alerts(c, ARGV[at + 1]) or {}
+        local settled, reserved, whole, ends = view(c)
+        view_of = { settled, reserved, whole, ends, alerts }
+        if packed then store(KEYS[i], ARGV[at + 2]) end
       end
+      views[#views + 1] = view_of
+    end
+    if packed then
       call('HDEL', KEYS[2], ARGV[5])
       call('ZREM', KEYS[3], ARGV[5])
       if ARGV[6] == 'settle' or ARGV[6] == 'release' then
@@ -1045,58 +1059,78 @@ if op == 'renew' then
   end
 end
 
--- Takes a reservation again that a lost server knew. ARGV: 5 reservation, 6 ms left, 7 output tokens held; then per counter:
--- parameters, description, amount, leased, name.
+-- Takes a reservation again that a lost server knew. One that took over may know less of it than was extended since.
+-- ARGV: 5 reservation, 6 ms left, 7 output tokens held; then per counter: parameters, description, amount, leased, name.
 if op == 'reopen' then
   function ops.reopen()
-    if call('HEXISTS', KEYS[2], ARGV[5]) == 1 then return { 0, now } end
     if call('HEXISTS', KEYS[7], 'x:' .. ARGV[5]) == 1 then return { 0, now } end
+    local packed = call('HGET', KEYS[2], ARGV[5])
     load_all(FIRST, #KEYS)
     local due = now + tonumber(ARGV[6])
-    local record = { by = process, held = tonumber(ARGV[7]), holds = {} }
+    local record = packed and unpack_(packed) or { by = process, held = 0, holds = {} }
+    local by_name = holds_by_name(record)
+    record.held = max(record.held or 0, tonumber(ARGV[7]))
     for i = FIRST, #KEYS do
       local at = 8 + (i - FIRST) * 5
       local c = counter(KEYS[i], ARGV[at], ARGV[at + 1], true)
-      local amount = tonumber(ARGV[at + 2])
-      local ticket = meter_of(c).take(c, amount)
-      c.op = c.op + 1
+      local name, amount = ARGV[at + 4], tonumber(ARGV[at + 2])
+      local holds = by_name[name]
       c.due = max(c.due or 0, due)
-      local is_leased = tonumber(ARGV[at + 3])
-      if is_leased == 1 then c.nl = (c.nl or 0) + 1 end
-      record.holds[#record.holds + 1] = { ARGV[at + 4], c.inc, ticket, amount, is_leased }
+      if not holds then
+        local ticket = meter_of(c).take(c, amount)
+        c.op = c.op + 1
+        local is_leased = tonumber(ARGV[at + 3])
+        if is_leased == 1 then c.nl = (c.nl or 0) + 1 end
+        record.holds[#record.holds + 1] = { name, c.inc, ticket, amount, is_leased }
+      elseif amount > total_of(holds) then
+        take_more(record, holds, { name = name, c = c, amount = amount - total_of(holds) })
+      end
     end
     keep_time()
     for i = FIRST, #KEYS do store(KEYS[i], ARGV[8 + (i - FIRST) * 5 + 4]) end
     call('HSET', KEYS[2], ARGV[5], pack(record))
     call('ZADD', KEYS[3], due, ARGV[5])
-    return { 1, now }
+    return { packed and 0 or 1, now }
   end
 end
 
--- Adds what a process admitted by itself. ARGV: 5 number of the report, 6 the first number that was not answered yet, 7 ms
--- that leases last; then per counter: parameters, description, used, change of the process's lease, name.
--- Answers 2 when a report before it did not come: taken now, that one would look as if it had been counted.
+-- Of what is told under a name, the part that is new. `c.T`: by name, what was told, and when.
+local function told_more(c, name, total)
+  local told = c.T or {}
+  local before, n, oldest = told[name] and told[name][1] or 0, 0, nil
+  if total <= before then return 0 end
+  told[name] = { total, now }
+  for one, what in pairs(told) do
+    n = n + 1
+    if not oldest or what[2] < told[oldest][2] then oldest = one end
+  end
+  if n > MOST_TOLD then told[oldest] = nil end
+  c.T = told
+  return total - before
+end
+
+-- Adds what was used without the server. Per counter: parameters, description, under which name, used in all, name of the
+-- counter. What the counter has of that name is not added again: it may be told twice, and by the next start of a process.
 if op == 'report' then
   function ops.report()
-    local last = max(tonumber(ARGV[6]) - 1, tonumber(call('HGET', KEYS[7], 'report') or 0))
-    if tonumber(ARGV[5]) <= last then return { 0, now } end
-    if tonumber(ARGV[5]) > last + 1 then return { 2, now } end
     load_all(FIRST, #KEYS)
     for i = FIRST, #KEYS do
-      local at = 8 + (i - FIRST) * 5
+      local at = 5 + (i - FIRST) * 5
       local c = counter(KEYS[i], ARGV[at], ARGV[at + 1], true)
-      local used, change = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
-      if used > 0 and c.p.kind ~= 'concurrent' then
-        local ticket = meter_of(c).take(c, used)
-        meter_of(c).close(c, hold_of(ticket, used), used, true)
+      local more = told_more(c, ARGV[at + 2], tonumber(ARGV[at + 3]))
+      if more > 0 and c.p.kind ~= 'concurrent' then
+        meter_of(c).close(c, hold_of(meter_of(c).take(c, more), more), more, true)
       end
-      if change ~= 0 then set_lease(c, max(0, own_lease(c) + change), now + tonumber(ARGV[7])) end
     end
     keep_time()
-    for i = FIRST, #KEYS do store(KEYS[i], ARGV[8 + (i - FIRST) * 5 + 4]) end
-    call('HSET', KEYS[7], 'report', ARGV[5])
-    call('PEXPIRE', KEYS[7], DAY_MS)
-    return { 1, now }
+    local views = {}
+    for i = FIRST, #KEYS do
+      local c = loaded[KEYS[i]]
+      local settled, reserved, whole, ends = view(c)
+      views[#views + 1] = { settled, reserved, whole, ends, is_durable(c) and 1 or 0 }
+      store(KEYS[i], ARGV[5 + (i - FIRST) * 5 + 4])
+    end
+    return { 1, now, views }
   end
 end
 

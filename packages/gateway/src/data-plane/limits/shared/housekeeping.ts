@@ -100,7 +100,11 @@ export class Housekeeping {
       const [name, ...counters] = listOf(one).map(String)
       if (name === undefined) continue
       const args = counters.flatMap((counter) => ['0', '', counter])
-      await call(connection, 'close', counters, [name, 'expire', '', ...args])
+      const ended = await call(connection, 'close', counters, [name, 'expire', '', ...args])
+      for (const [index, counter] of counters.entries()) {
+        const view = listOf(ended.list(2)[index])
+        if (view.length > 0) this.#parts.seen.find(counter)?.learn(view, ended.nowMs)
+      }
     }
   }
 

@@ -1,8 +1,9 @@
 import type { CounterState, LimitCharge } from '../../../contracts/limit.ts'
 import { isRecord } from '../../../lib/is-record.ts'
-import { type Counter, newMeter } from '../counter.ts'
-import { restoreCounter } from '../counter-state.ts'
+import { Counter, newMeter } from '../counter.ts'
+import { isDurable, restoreCounter, saveCounter } from '../counter-state.ts'
 import type { Meter } from '../meter.ts'
+import type { NamedUse } from './reports.ts'
 import type { SeenCounter, SeenCounters } from './seen-counters.ts'
 
 /** A state of a durable counter that the server gave us, or a store kept. */
@@ -22,9 +23,6 @@ export type LostCounter = {
   readonly savedAtMs: number
 }
 
-/** What was admitted while the server was away and had not been told to it when the process ended. */
-export type OwedUse = { readonly charge: LimitCharge; readonly used: number }
-
 /**
  * Durable counters as this process last knew them: what the ledger's next transaction keeps, and from what the counters
  * of a server that lost them are built up again.
@@ -32,20 +30,21 @@ export type OwedUse = { readonly charge: LimitCharge; readonly used: number }
 export class KnownStates {
   readonly #byKey = new Map<string, KnownState>()
   readonly #changed = new Set<string>()
-  readonly #owed = new Map<string, number>()
+  readonly #owed = new Map<string, Map<string, number>>()
 
-  /** Throws an `Error` when a state cannot be read. Gives what a process before this one still owed. */
+  /** Throws an `Error` when a state cannot be read. Gives what processes before this one still owed. */
   load(
     states: readonly CounterState[],
     options: { readonly nowMs: number; readonly chargeOpen: boolean },
-  ): readonly OwedUse[] {
-    const owed: OwedUse[] = []
+  ): readonly NamedUse[] {
+    const owed: NamedUse[] = []
     for (const stored of states) {
       const counter = restoreCounter(stored, options)
-      const { generation, savedAtMs, used } = extrasOf(stored.state)
+      const { generation, savedAtMs, uses, state } = extrasOf(stored.state)
       const { chargeOpen } = options
-      this.#byKey.set(stored.counterKey, { stored, generation, savedAtMs, chargeOpen })
-      if (used > 0) owed.push({ charge: chargeOf(counter), used })
+      const known = { counterKey: stored.counterKey, state }
+      this.#byKey.set(stored.counterKey, { stored: known, generation, savedAtMs, chargeOpen })
+      for (const use of uses) owed.push({ charge: chargeOf(counter), ...use })
     }
     return owed
   }
@@ -69,12 +68,27 @@ export class KnownStates {
     return stored
   }
 
-  /** What is used now without the server; 0: nothing is owed any more. */
-  owe(counterKey: string, used: number): void {
-    if ((this.#owed.get(counterKey) ?? 0) === used) return
-    if (used === 0) this.#owed.delete(counterKey)
-    else this.#owed.set(counterKey, used)
+  /** What was used and the server has not counted; 0: nothing is owed under that name any more. */
+  owe({ charge, name, used }: NamedUse): void {
+    const { counterKey } = charge
+    const owed = this.#owed.get(counterKey) ?? new Map<string, number>()
+    if ((owed.get(name) ?? 0) === used) return
+    if (used === 0) owed.delete(name)
+    else owed.set(name, used)
+    if (owed.size === 0) this.#owed.delete(counterKey)
+    else this.#owed.set(counterKey, owed)
+    if (!this.#byKey.has(counterKey)) this.#begin(charge)
     this.#changed.add(counterKey)
+  }
+
+  /** The server never told its state: there is nothing but what is owed. */
+  #begin({ limit, value, counterKey }: LimitCharge): void {
+    const meter = newMeter(limit.algorithm, 0)
+    const era = { id: 0, base: [] }
+    const counter = new Counter(limit, { key: counterKey, value, meter, restored: false, era })
+    if (!isDurable(counter)) return
+    const stored = saveCounter(counter, 0)
+    this.#byKey.set(counterKey, { stored, generation: '', savedAtMs: 0, chargeOpen: false })
   }
 
   takeChanged(): readonly CounterState[] {
@@ -83,12 +97,11 @@ export class KnownStates {
     for (const key of this.#changed) {
       const known = this.#byKey.get(key)
       if (known === undefined) continue
-      const owed = this.#owed.get(key) ?? 0
       const { state } = known.stored
+      const owed = JSON.stringify(Object.fromEntries(this.#owed.get(key) ?? []))
+      const isOwed = this.#owed.has(key)
       states.push(
-        owed === 0
-          ? known.stored
-          : { counterKey: key, state: `${state.slice(0, -1)},"owed":${owed}}` },
+        isOwed ? { counterKey: key, state: `${state.slice(0, -1)},"owed":${owed}}` } : known.stored,
       )
     }
     this.#changed.clear()
@@ -152,13 +165,24 @@ function chargeOf(counter: Counter): LimitCharge {
   return { limit: counter.limit, value: counter.value, counterKey: counter.key }
 }
 
-function extrasOf(state: string): { generation: string; savedAtMs: number; used: number } {
+type Extras = {
+  /** Without what is owed. */
+  readonly state: string
+  readonly generation: string
+  readonly savedAtMs: number
+  readonly uses: readonly { readonly name: string; readonly used: number }[]
+}
+
+function extrasOf(state: string): Extras {
   const parsed: unknown = JSON.parse(state)
-  const extras = isRecord(parsed) ? parsed : {}
-  const { generation, saved_at_ms: savedAtMs, owed } = extras
+  const { owed, ...extras } = isRecord(parsed) ? parsed : {}
+  const { generation, saved_at_ms: savedAtMs } = extras
   return {
+    state: owed === undefined ? state : JSON.stringify(extras),
     generation: typeof generation === 'string' ? generation : '',
     savedAtMs: typeof savedAtMs === 'number' ? savedAtMs : 0,
-    used: typeof owed === 'number' ? owed : 0,
+    uses: Object.entries(isRecord(owed) ? owed : {}).flatMap(([name, used]) =>
+      typeof used === 'number' ? [{ name, used }] : [],
+    ),
   }
 }

@@ -23,6 +23,8 @@ export type OpenChargesParts = SharedGateParts & {
   readonly closings: Closings
   readonly reports: Reports
   readonly live: () => ScriptConnection | null
+  /** Of what no reservation names. */
+  readonly nextName: () => string
 }
 
 /**
@@ -57,7 +59,7 @@ export class OpenCharges implements DurableCharges {
 
   charge(all: readonly HeldCharge[]): readonly DurableCharge[] {
     for (const [reservation, own] of Map.groupBy(all, (one) => one.reservation)) {
-      if (reservation === undefined) this.#report(own)
+      if (reservation === undefined) this.#report(this.#parts.nextName(), own)
       else this.#end(reservation, own)
     }
     return []
@@ -85,17 +87,17 @@ export class OpenCharges implements DurableCharges {
       used,
       // The same server has ended it before, when its lease was over. Another one may never have heard of it.
       onUnknown: () => {
-        if (known !== generation()) this.#report(own)
+        if (known !== generation()) this.#report(name, own)
       },
     })
   }
 
-  #report(own: readonly HeldCharge[]): void {
+  #report(name: string, own: readonly HeldCharge[]): void {
     const { reports, live } = this.#parts
     const durable = own.filter(({ algorithm }) => isDurable(algorithm))
     reports.add(
       live(),
-      durable.map((one) => ({ charge: chargeOf(one), used: one.amount, change: 0 })),
+      durable.map((one) => ({ charge: chargeOf(one), name, used: one.amount })),
     )
   }
 }

@@ -13,6 +13,8 @@ import { createMemoryGate } from '../memory-gate.ts'
 import { asOpenReservation } from '../open-reservation.ts'
 
 export type OutageOptions = {
+  /** Under which what was used is told to the server. */
+  readonly name: string
   /** Whose wall time is the server's, as well as it is known. */
   readonly clock: Clock
   /** What this process may still spend of the counter; 0 when it has no lease. */
@@ -62,6 +64,7 @@ export class OutageReservation implements Reservation {
  * A counter of which nothing is leased refuses. Limits that say `allow`, and those that only watch, admit and count.
  */
 export class OutageGate {
+  readonly name: string
   readonly #options: OutageOptions
   readonly #inner: ProcessGate
   readonly #charges = new Map<string, LimitCharge>()
@@ -70,6 +73,7 @@ export class OutageGate {
 
   constructor(options: OutageOptions) {
     this.#options = options
+    this.name = options.name
     this.#inner = createMemoryGate({ clock: options.clock, onAlert: () => {} })
   }
 

@@ -2,41 +2,39 @@ import type { LimitCharge } from '../../../contracts/limit.ts'
 import type { ScriptConnection } from '../../../contracts/script-server.ts'
 import type { SharedGateParts } from './gate-parts.ts'
 import { LEASE_MS } from './housekeeping.ts'
-import { batches, keysOf, perCounter } from './script-calls.ts'
+import { batches, keysOf, listOf, numberOf, perCounter } from './script-calls.ts'
 
-/** What to add to a shared counter, and by how much this process's lease of it changes. */
-export type ReportEntry = {
-  readonly charge: LimitCharge
-  readonly used: number
-  readonly change: number
-}
+/** What was used of a counter without the server. */
+export type Use = { readonly charge: LimitCharge; readonly used: number }
+
+/** The server counts one use of a counter under one name once. */
+export type NamedUse = Use & { readonly name: string }
 
 /**
- * What was admitted without the server, told to it in numbered reports. A report is told again until it is answered, and
- * the server counts each number once. Calls are made at once and run in order, so that a report is counted before the
- * next request.
+ * What was admitted without the server, told to it under a name: again until it is answered, and by the next start of this
+ * process if this one is killed before. Calls are made at once and run in order, so that it is counted before the next
+ * request.
  */
 export class Reports {
   readonly #parts: SharedGateParts
-  readonly #waiting = new Map<number, readonly ReportEntry[]>()
+  readonly #waiting = new Set<NamedUse>()
   readonly #underWay = new Set<Promise<void>>()
-  #lastNumber = 0
 
   constructor(parts: SharedGateParts) {
     this.#parts = parts
   }
 
-  add(connection: ScriptConnection | null, entries: readonly ReportEntry[]): void {
-    const telling = entries.filter(({ used, change }) => used !== 0 || change !== 0)
-    for (const batch of batches(telling)) {
-      this.#lastNumber += 1
-      this.#waiting.set(this.#lastNumber, batch)
-      if (connection !== null) this.#send(connection, this.#lastNumber, batch)
+  add(connection: ScriptConnection | null, uses: readonly NamedUse[]): void {
+    const telling = uses.filter(({ used }) => used > 0)
+    for (const use of telling) {
+      this.#waiting.add(use)
+      this.#parts.known.owe(use)
     }
+    if (connection !== null) this.#send(connection, telling)
   }
 
   retry(connection: ScriptConnection): void {
-    for (const [number, entries] of this.#waiting) this.#send(connection, number, entries)
+    this.#send(connection, [...this.#waiting])
   }
 
   async idle(): Promise<void> {
@@ -57,34 +55,33 @@ export class Reports {
     )
   }
 
-  #send(connection: ScriptConnection, number: number, entries: readonly ReportEntry[]): void {
-    const sent = this.#tell(connection, number, entries).catch(() => {
-      // The connection is lost; it is told again on the next.
-    })
-    this.#underWay.add(sent)
-    void sent.then(() => this.#underWay.delete(sent))
+  #send(connection: ScriptConnection, uses: readonly NamedUse[]): void {
+    for (const batch of batches(uses)) {
+      const sent = this.#tell(connection, batch).catch(() => {
+        // The connection is lost; it is told again on the next.
+      })
+      this.#underWay.add(sent)
+      void sent.then(() => this.#underWay.delete(sent))
+    }
   }
 
-  async #tell(
-    connection: ScriptConnection,
-    number: number,
-    entries: readonly ReportEntry[],
-  ): Promise<void> {
-    const charges = entries.map(({ charge }) => charge)
-    const args = perCounter(charges, (_, index) => {
-      const { used = 0, change = 0 } = entries[index] ?? {}
-      return [used, change]
-    })
-    const [first = number] = this.#waiting.keys()
-    const answer = await this.#parts.call(connection, 'report', keysOf(charges), [
-      String(number),
-      String(first),
-      String(LEASE_MS),
-      ...args,
+  async #tell(connection: ScriptConnection, uses: readonly NamedUse[]): Promise<void> {
+    const { known, seen, dirty, call } = this.#parts
+    const charges = uses.map(({ charge }) => charge)
+    const args = perCounter(charges, (_, index) => [
+      uses[index]?.name ?? '',
+      uses[index]?.used ?? 0,
     ])
-    // The one before it was lost: all are told again on the next connection.
-    if (answer.code === 2) return connection.fail('A report was lost')
-    this.#waiting.delete(number)
-    for (const { counterKey } of charges) this.#parts.dirty.add(counterKey)
+    const answer = await call(connection, 'report', keysOf(charges), args)
+    for (const [index, use] of uses.entries()) {
+      this.#waiting.delete(use)
+      known.owe({ ...use, used: 0 })
+      // Another server may ask for it before the state is fetched.
+      const view = listOf(answer.list(2)[index])
+      const counter = seen.of(use.charge)
+      counter.learn(view, answer.nowMs)
+      counter.durable = numberOf(view[4]) === 1
+      if (counter.durable) dirty.add(use.charge.counterKey)
+    }
   }
 }

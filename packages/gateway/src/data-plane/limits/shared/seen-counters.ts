@@ -21,6 +21,8 @@ export class SeenCounter {
   leaseUntilMs = 0
   /** Lease that was given up and that the server still counts as ours. */
   giving = 0
+  /** Monotonic; until then nobody waits for others to give back what they lease. */
+  impatientUntilMs = 0
   /** Monotonic. */
   touchedAtMs = 0
   beatAtMs = 0

@@ -23,12 +23,13 @@ import { Attachment } from './attachment.ts'
 import { changeCounters, listCounters } from './administration.ts'
 import { type Closing, Closings } from './closings.ts'
 import { Extensions } from './extensions.ts'
-import { pauseFor, type SharedGateOptions, type SharedGateParts } from './gate-parts.ts'
+import type { SharedGateOptions, SharedGateParts } from './gate-parts.ts'
 import { Housekeeping } from './housekeeping.ts'
 import { KnownStates } from './known-states.ts'
 import { OpenCharges } from './open-charges.ts'
 import { OutageGate, OutageReservation } from './outage-gate.ts'
-import { type ReportEntry, Reports } from './reports.ts'
+import { Patience } from './patience.ts'
+import { type NamedUse, Reports } from './reports.ts'
 import { askReserve, refusalFrom, unique } from './reserve-call.ts'
 import { Answer, listOf, numberOf, ScriptKeys } from './script-calls.ts'
 import { SeenCounters } from './seen-counters.ts'
@@ -38,10 +39,8 @@ import { SharedReservation } from './shared-reservation.ts'
 /** The script that a server of this gate has to run. */
 export const GATE_SCRIPT: string = readFileSync(new URL('./gate.lua', import.meta.url), 'utf8')
 
-/** How often a request asks again while other processes give back what they lease, and how long it waits each time. */
+/** How often a request asks again while other processes give back what they lease. */
 const LEASE_TRIES = 15
-const LEASE_PAUSE_MS = 50
-const MOST_PATIENT = 200
 /** What was seen longer ago says nothing of how much room there is. */
 const FITS_AGE_MS = 5000
 /** A gate whose counters are on a server, shared with other processes. Each operation is one call over all counters. */
@@ -51,6 +50,7 @@ export class SharedGate implements Gate {
   readonly #closings: Closings
   readonly #reports: Reports
   readonly #housekeeping: Housekeeping
+  readonly #patience: Patience
   readonly #extensions: Extensions
   readonly #adoptions: Adoptions
   /** For the journal of open calls. */
@@ -59,7 +59,6 @@ export class SharedGate implements Gate {
   #outage: OutageGate | null = null
   #problem: string | null = 'has not been reached yet'
   #lastId = 0
-  #patient = 0
 
   constructor(options: SharedGateOptions) {
     const process = randomBytes(9).toString('base64url')
@@ -92,13 +91,15 @@ export class SharedGate implements Gate {
     this.#housekeeping = new Housekeeping(parts, (connection, charge) =>
       this.#attachment.restoreOne(connection, charge),
     )
-    this.#extensions = new Extensions(parts)
+    this.#patience = new Patience(parts)
+    this.#extensions = new Extensions(parts, this.#patience)
     this.#adoptions = new Adoptions(parts)
     this.durable = new OpenCharges({
       ...parts,
       closings: this.#closings,
       reports: this.#reports,
       live: () => this.#live,
+      nextName: () => this.#nextName(),
     })
   }
 
@@ -194,7 +195,7 @@ export class SharedGate implements Gate {
     }
     const closing: Closing = { name: own.name, kind: 'settle', holds: own.holds, used }
     if (own.taken) return this.#closings.add(this.#live, closing)
-    const report = (entries: readonly ReportEntry[]): void => this.#reports.add(this.#live, entries)
+    const report = (uses: readonly NamedUse[]): void => this.#reports.add(this.#live, uses)
     this.#closings.add(this.#live, orReported(closing, own, report))
   }
 
@@ -219,8 +220,9 @@ export class SharedGate implements Gate {
 
   takeChanged(): readonly CounterState[] {
     const { known } = this.#parts
-    for (const gate of this.#outage === null ? [] : [this.#outage]) {
-      for (const { charge, used } of gate.used()) known.owe(charge.counterKey, used)
+    const outage = this.#outage
+    for (const { charge, used } of outage?.used() ?? []) {
+      if (outage !== null) known.owe({ charge, used, name: outage.name })
     }
     return known.takeChanged()
   }
@@ -230,10 +232,7 @@ export class SharedGate implements Gate {
     const { options, known, time } = this.#parts
     const chargeOpen = options.openOnRestore === 'charge'
     const owed = known.load(states, { nowMs: time.nowMs(), chargeOpen })
-    this.#reports.add(
-      this.#live,
-      owed.map(({ charge, used }) => ({ charge, used, change: 0 })),
-    )
+    this.#reports.add(this.#live, owed)
     if (this.#live !== null) this.#closings.track(this.#attachment.restore(this.#live))
   }
 
@@ -274,11 +273,10 @@ export class SharedGate implements Gate {
     demand: Demand,
   ): Promise<ReserveResult> {
     const parts = this.#parts
-    this.#lastId += 1
+    const name = this.#nextName()
     const id = this.#lastId
-    const name = `${parts.process}:${id}`
-    for (let tries = 0; ; tries++) {
-      const patient = tries < LEASE_TRIES && this.#patient < MOST_PATIENT
+    let patient = true
+    for (let tries = 1; ; tries++) {
       let answer: Answer
       try {
         answer = await askReserve(parts, connection, { name, patient, charges, demand })
@@ -296,7 +294,7 @@ export class SharedGate implements Gate {
         case 1:
           return { ok: true, reservation: this.#keep({ id, name }, answer, charges, demand) }
         case 2:
-          await this.#waitForLeases()
+          patient = await this.#patience.wait(answer, { isLast: tries > LEASE_TRIES })
           break
         case 4:
           await this.#attachment.restoreOne(connection, charges[answer.number(2)])
@@ -333,21 +331,13 @@ export class SharedGate implements Gate {
     return reservation
   }
 
-  async #waitForLeases(): Promise<void> {
-    this.#patient += 1
-    await pauseFor(this.#parts.options, LEASE_PAUSE_MS)
-    this.#patient -= 1
-  }
-
   #reserveAlone(charges: readonly LimitCharge[], demand: Demand): ReserveResult {
     const { seen, time, options } = this.#parts
     this.#outage ??= new OutageGate({
+      name: this.#nextName(),
       clock: time.asClock(),
       members: this.#housekeeping.members,
-      nextName: () => {
-        this.#lastId += 1
-        return `${this.#parts.process}:${this.#lastId}`
-      },
+      nextName: () => this.#nextName(),
       leaseOf: (counterKey) => {
         const counter = seen.find(counterKey)
         if (counter === null || counter.leaseUntilMs < options.clock.monotonicMs()) return 0
@@ -355,6 +345,11 @@ export class SharedGate implements Gate {
       },
     })
     return this.#outage.reserve(charges, { ...demand, mayLease: false })
+  }
+
+  #nextName(): string {
+    this.#lastId += 1
+    return `${this.#parts.process}:${this.#lastId}`
   }
 
   /** Null: it was made in the outage that lasts, and is closed there. */
@@ -380,20 +375,20 @@ export class SharedGate implements Gate {
   }
 
   #goOn(connection: ScriptConnection, fresh: boolean): void {
-    const { seen, known, dirty, options } = this.#parts
-    const told = this.#outage?.used() ?? []
+    const { seen, options } = this.#parts
+    const outage = this.#outage
+    const told = outage?.used() ?? []
     for (const { charge, spent } of told) {
-      known.owe(charge.counterKey, 0)
-      dirty.add(charge.counterKey)
       const counter = seen.of(charge)
       counter.lease = Math.max(0, counter.lease - spent)
     }
-    if (this.#outage !== null) this.#adoptions.adopt(this.#outage)
+    if (outage !== null) this.#adoptions.adopt(outage)
     this.#outage = null
     this.#reports.retry(connection)
+    const name = outage?.name ?? ''
     this.#reports.add(
       connection,
-      told.map(({ charge, used }) => ({ charge, used, change: 0 })),
+      told.map(({ charge, used }) => ({ charge, used, name })),
     )
     this.#syncLeases(connection, fresh)
     this.#closings.track(this.#adoptions.tell(connection, this.#attachment))

@@ -15,6 +15,9 @@ const LONGEST_PAUSE_MS = 800
 /** How bad the network is; 0: not at all. */
 export type Weather = { loss: number }
 
+/** A call that the server ran and of which nobody heard. */
+export type Unheard = (args: readonly string[]) => void
+
 type Waiting = { readonly reject: (reason: ServerAway) => void }
 
 /** The way of one gateway to the server: late, lost and repeated as the simulation wants it. Connects again like the real one. */
@@ -28,10 +31,13 @@ export class SimLink implements ScriptServer {
   readonly #redis: SimRedis
   readonly #weather: Weather
 
-  constructor(world: World, redis: SimRedis, weather: Weather) {
+  readonly #onUnheard: Unheard
+
+  constructor(world: World, redis: SimRedis, weather: Weather, onUnheard: Unheard) {
     this.#world = world
     this.#redis = redis
     this.#weather = weather
+    this.#onUnheard = onUnheard
   }
 
   start(handlers: ScriptServerHandlers): void {
@@ -59,10 +65,13 @@ export class SimLink implements ScriptServer {
     if (this.#stopped) return
     const isCut = this.#world.nowMs < this.#cutUntilMs
     if (isCut || !this.#redis.up) return this.#again('refused')
-    const connection = new SimConnection(this.#world, this.#redis, this.#weather, (reason) => {
-      if (this.#connection !== connection) return
-      this.#connection = null
-      if (!this.#stopped) this.#again(reason)
+    const connection = new SimConnection(this.#world, this.#redis, this.#weather, {
+      onUnheard: this.#onUnheard,
+      onLost: (reason) => {
+        if (this.#connection !== connection) return
+        this.#connection = null
+        if (!this.#stopped) this.#again(reason)
+      },
     })
     this.#connection = connection
     void this.#take(connection)
@@ -84,23 +93,28 @@ export class SimLink implements ScriptServer {
   }
 }
 
+type ConnectionEvents = {
+  readonly onUnheard: Unheard
+  readonly onLost: (reason: string) => void
+}
+
 class SimConnection implements ScriptConnection {
   alive = true
   readonly serverRun: string
   readonly #world: World
   readonly #redis: SimRedis
   readonly #weather: Weather
-  readonly #onLost: (reason: string) => void
+  readonly #events: ConnectionEvents
   readonly #waiting = new Set<Waiting>()
   #lastArrivalMs = 0
   #lastReplyMs = 0
   #vanished = false
 
-  constructor(world: World, redis: SimRedis, weather: Weather, onLost: (reason: string) => void) {
+  constructor(world: World, redis: SimRedis, weather: Weather, events: ConnectionEvents) {
     this.#world = world
     this.#redis = redis
     this.#weather = weather
-    this.#onLost = onLost
+    this.#events = events
     this.serverRun = `run-${redis.run}`
   }
 
@@ -139,7 +153,7 @@ class SimConnection implements ScriptConnection {
     this.alive = false
     for (const { reject } of this.#waiting) reject(new ServerAway('is away'))
     this.#waiting.clear()
-    this.#onLost(reason)
+    this.#events.onLost(reason)
   }
 
   /** Its process is gone: nobody hears an answer any more. */
@@ -159,11 +173,15 @@ class SimConnection implements ScriptConnection {
   ): void {
     const told = async (): Promise<void> => {
       const value = await this.#redis.execute(call.keys, call.args)
-      if (call.answerIsLost) return this.#timeOut()
+      if (call.answerIsLost) {
+        this.#events.onUnheard(call.args)
+        return this.#timeOut()
+      }
       const world = this.#world
       this.#lastReplyMs = Math.max(this.#lastReplyMs, world.nowMs + this.#latencyMs())
       world.after(this.#lastReplyMs - world.nowMs, () => {
         if (this.alive) answer(value)
+        else this.#events.onUnheard(call.args)
       })
     }
     told().catch((thrown: unknown) => {

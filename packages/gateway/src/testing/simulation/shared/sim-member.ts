@@ -17,6 +17,13 @@ const LIFETIME_MS = 120_000
 const BEAT_MS = 250
 const LONGEST_CALL_MS = 1_500
 
+/** Calls that count a use: where their arguments name the counters, and the use of each. */
+const ENDS: Readonly<Record<string, { first: number; step: number; used: number; name: number }>> =
+  {
+    close: { first: 7, step: 3, used: 0, name: 2 },
+    report: { first: 4, step: 5, used: 3, name: 4 },
+  }
+
 export type Place = {
   readonly world: World
   readonly redis: SimRedis
@@ -37,6 +44,7 @@ export class SimMember {
   readonly machine: { skewMs: number } = { skewMs: 0 }
   admitted = 0
   refused = 0
+  crashes = 0
   link: SimLink | null = null
   gate: SharedGate | null = null
   readonly #calls = new Map<string, Call>()
@@ -56,7 +64,7 @@ export class SimMember {
     const { world, redis, weather } = this.#place
     this.#life += 1
     this.isUp = true
-    this.link = new SimLink(world, redis, weather)
+    this.link = new SimLink(world, redis, weather, (args) => this.#unheard(args))
     this.gate = new SharedGate({
       server: this.link,
       namespace: 'sim',
@@ -77,6 +85,7 @@ export class SimMember {
   /** What it had open is charged at its worst: nobody knows what the provider did. */
   crash(): void {
     this.isUp = false
+    this.crashes += 1
     this.#life += 1
     this.link?.kill()
     this.gate = null
@@ -164,6 +173,15 @@ export class SimMember {
   #note({ id, reservation }: Call): void {
     const held = this.gate?.durable.held(reservation) ?? []
     if (held.length > 0) this.#journal.set(id, held)
+  }
+
+  #unheard(args: readonly string[]): void {
+    const [operation = '', , , , , kind] = args
+    const places = operation === 'close' && kind !== 'settle' ? undefined : ENDS[operation]
+    if (places === undefined) return
+    for (let at = places.first; at < args.length; at += places.step) {
+      this.#place.truth.doubt(args[at + places.name] ?? '', Number(args[at + places.used]))
+    }
   }
 
   #beat(life: number): void {

@@ -18,7 +18,13 @@ export function sharedCharges(user: number): readonly LimitCharge[] {
   })
 }
 
-type Account = { readonly limit: LimitPlan; settled: number; readonly open: Map<string, number> }
+type Account = {
+  readonly limit: LimitPlan
+  settled: number
+  readonly open: Map<string, number>
+  /** May be counted once more. */
+  doubtful: number
+}
 
 /** What calls were really given and used, whatever any gateway or server believes. */
 export class Truth {
@@ -57,14 +63,24 @@ export class Truth {
     return null
   }
 
-  settledOf(counterKey: string): number {
-    return this.#accounts.get(counterKey)?.settled ?? 0
+  /**
+   * An end that the server counted and of which its gateway did not hear. If the server loses its data now, others may
+   * bring what they saw of the counter, and the gateway tells the end again: too much is counted, never too little.
+   */
+  doubt(counterKey: string, used: number): void {
+    const account = this.#accounts.get(counterKey)
+    if (account !== undefined) account.doubtful += used
+  }
+
+  usedOf(counterKey: string): { readonly least: number; readonly most: number } {
+    const { settled, doubtful } = this.#accounts.get(counterKey) ?? { settled: 0, doubtful: 0 }
+    return { least: settled, most: settled + doubtful }
   }
 
   #of({ counterKey, limit }: LimitCharge): Account {
     let account = this.#accounts.get(counterKey)
     if (account === undefined) {
-      account = { limit, settled: 0, open: new Map() }
+      account = { limit, settled: 0, open: new Map(), doubtful: 0 }
       this.#accounts.set(counterKey, account)
     }
     return account
