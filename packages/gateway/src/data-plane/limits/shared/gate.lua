@@ -48,10 +48,13 @@ local latest_us = tonumber(meta[2] or time_us)
 local passed_us = max(0, time_us - tonumber(meta[3] or time_us))
 latest_us = max(time_us, latest_us + floor(passed_us / 2))
 local now = floor(latest_us / 1000)
--- Goes on only while processes are there, and never leaps: how long others are waited for. A clock that is set says
--- nothing of them.
+-- Goes on only while processes are there, and never leaps: how long others are waited for, until when reservations and
+-- leases last. A clock that is set says nothing of who is there.
 local steady_us = tonumber(meta[7] or latest_us) + min(LONGEST_STEP_US, passed_us)
 local steady = floor(steady_us / 1000)
+
+-- The gate's name for a moment of steady time.
+local function clock_at(steady_at) return now + steady_at - steady end
 
 local function keep_time()
   call('HSET', KEYS[1], 'latest', latest_us, 'time', time_us, 'steady', steady_us)
@@ -237,7 +240,7 @@ function builders.concurrent()
   function concurrent.grant(c, extra) c.ex = c.ex + extra end
   function concurrent.save() return {} end
   function concurrent.merge() end
-  function concurrent.expires(c) return c.due end
+  function concurrent.expires(c) return c.due and clock_at(c.due) end
 
   return concurrent
 end
@@ -630,7 +633,7 @@ local function leased(c, except)
   local sum = 0
   if c.L then
     for name, lease in pairs(c.L) do
-      if name ~= except and lease[2] > now then sum = sum + lease[1] end
+      if name ~= except and lease[2] > steady then sum = sum + lease[1] end
     end
   end
   return sum
@@ -638,7 +641,7 @@ end
 
 local function own_lease(c)
   local lease = c.L and c.L[process]
-  return lease and lease[2] > now and lease[1] or 0
+  return lease and lease[2] > steady and lease[1] or 0
 end
 
 local function set_lease(c, amount, until_)
@@ -646,7 +649,7 @@ local function set_lease(c, amount, until_)
   c.L[process] = amount > 0 and { amount, until_ } or nil
   local any = false
   for name, lease in pairs(c.L) do
-    if lease[2] <= now then c.L[name] = nil else any = true end
+    if lease[2] <= steady then c.L[name] = nil else any = true end
   end
   if not any then c.L = nil end
 end
@@ -655,13 +658,13 @@ end
 local function lives_until(c)
   local m = meter_of(c)
   local at = m.expires(c)
-  if at == nil and c.p.kind == 'concurrent' then at = c.ex == 0 and (c.due or now) or nil end
+  if at == nil and c.p.kind == 'concurrent' then at = c.ex == 0 and now or nil end
   if at == nil and not (c.p.kind == 'fixed') then
     if c.p.kind ~= 'lifetime' or not m.idle(c) then return nil end
   end
-  at = max(at or now, c.due or 0, c.reset_at and c.reset_at + RESET_KEPT_MS or 0)
+  at = max(at or now, c.due and clock_at(c.due) or 0, c.reset_at and c.reset_at + RESET_KEPT_MS or 0)
   if c.L then
-    for _, lease in pairs(c.L) do at = max(at, lease[2]) end
+    for _, lease in pairs(c.L) do at = max(at, clock_at(lease[2])) end
   end
   return at
 end
@@ -884,7 +887,7 @@ if op == 'reserve' then
         held_tokens = min(held_tokens, first_hold(limits[KEYS[i]], c, d, meter_of(c).free(c) - leased(c, process)))
       end
     end
-    local due = now + tonumber(ARGV[6])
+    local due = steady + tonumber(ARGV[6])
     local record = { by = process, held = held_tokens, holds = {} }
     local views = {}
     for _, i in ipairs(holds) do
@@ -998,7 +1001,7 @@ if op == 'close' then
     local by_name = packed and holds_by_name(unpack_(packed))
     if packed then
       local expire = ARGV[6] == 'expire'
-      if expire and now < tonumber(call('ZSCORE', KEYS[3], ARGV[5]) or 0) then return { 0, now, {} } end
+      if expire and steady < tonumber(call('ZSCORE', KEYS[3], ARGV[5]) or 0) then return { 0, now, {} } end
       for i = FIRST, #KEYS do
         local at, c = 8 + (i - FIRST) * 3, loaded[KEYS[i]]
         if c then
@@ -1045,7 +1048,7 @@ if op == 'renew' then
   function ops.renew()
     if call('HEXISTS', KEYS[2], ARGV[5]) == 0 then return { 0, now } end
     load_all(FIRST, #KEYS)
-    local due = now + tonumber(ARGV[6])
+    local due = steady + tonumber(ARGV[6])
     keep_time()
     call('ZADD', KEYS[3], due, ARGV[5])
     for i = FIRST, #KEYS do
@@ -1066,7 +1069,7 @@ if op == 'reopen' then
     if call('HEXISTS', KEYS[7], 'x:' .. ARGV[5]) == 1 then return { 0, now } end
     local packed = call('HGET', KEYS[2], ARGV[5])
     load_all(FIRST, #KEYS)
-    local due = now + tonumber(ARGV[6])
+    local due = steady + tonumber(ARGV[6])
     local record = packed and unpack_(packed) or { by = process, held = 0, holds = {} }
     local by_name = holds_by_name(record)
     record.held = max(record.held or 0, tonumber(ARGV[7]))
@@ -1141,7 +1144,7 @@ if op == 'sync' then
     load_all(FIRST, #KEYS)
     for i = FIRST, #KEYS do
       local at = 6 + (i - FIRST) * 4
-      set_lease(counter(KEYS[i], ARGV[at], ARGV[at + 1], true), tonumber(ARGV[at + 2]), now + tonumber(ARGV[5]))
+      set_lease(counter(KEYS[i], ARGV[at], ARGV[at + 1], true), tonumber(ARGV[at + 2]), steady + tonumber(ARGV[5]))
     end
     keep_time()
     for i = FIRST, #KEYS do store(KEYS[i], ARGV[6 + (i - FIRST) * 4 + 3]) end
@@ -1164,7 +1167,7 @@ if op == 'beat' then
     local is_wanted = {}
     for _, name in ipairs(wanted) do is_wanted[name] = true end
     load_all(FIRST, #KEYS)
-    local answers, until_ = {}, now + tonumber(ARGV[5])
+    local answers, until_ = {}, steady + tonumber(ARGV[5])
     for i = FIRST, #KEYS do
       local at = 6 + (i - FIRST) * 5
       if ARGV[at + 3] == '1' and is_unsure(KEYS[i]) then
@@ -1290,7 +1293,7 @@ end
 if op == 'due' then
   function ops.due()
     local found = {}
-    for _, id in ipairs(call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT', 0, ARGV[5])) do
+    for _, id in ipairs(call('ZRANGEBYSCORE', KEYS[3], '-inf', steady, 'LIMIT', 0, ARGV[5])) do
       local packed = call('HGET', KEYS[2], id)
       if packed then
         found[#found + 1] = with_names(id, unpack_(packed))

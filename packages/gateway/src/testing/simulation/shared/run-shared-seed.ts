@@ -9,8 +9,9 @@ import { Truth } from './truth.ts'
 const CALM_MS = 1_500
 const FAULTS_MS = 8_000
 const HEALED_MS = 4_000
-/** Longer than reservations and leases of the dead last. */
-const LONG_AFTER_MS = 400_000
+/** Together longer than reservations of the dead last. The server counts no more of a moment in which nobody is there. */
+const LONG_STEPS = 50
+const LONG_STEP_MS = 500
 const LAST_MS = 3_000
 /** Bad weather. */
 const LOSS = 0.01
@@ -71,7 +72,10 @@ export async function runSharedSeed(
   }
   await goOn(FAULTS_MS + HEALED_MS)
   problem ??= brokenHealed(run)
-  if (problem === null) world.skip(LONG_AFTER_MS)
+  for (let steps = 0; steps < LONG_STEPS; steps++) {
+    world.skip(LONG_STEP_MS)
+    await goOn(world.nowMs + 10)
+  }
   await goOn(world.nowMs + LAST_MS)
   problem ??= await brokenAtEnd(run)
   for (const { link } of members) link?.kill()

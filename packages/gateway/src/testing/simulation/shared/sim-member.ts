@@ -13,7 +13,7 @@ import type { SimRedis } from './sim-redis.ts'
 import { sharedCharges, type Truth } from './truth.ts'
 
 /** Beyond the longest call. */
-const LIFETIME_MS = 120_000
+const LIFETIME_MS = 20_000
 const BEAT_MS = 250
 const LONGEST_CALL_MS = 1_500
 
