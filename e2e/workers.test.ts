@@ -283,10 +283,11 @@ describe('ends', () => {
     const folder = tempFolder()
     const gateway = await startGateway({ folder, config: configOf(2, {}, DURABLE) })
     const { key } = await gateway.admin.createKey()
+    await sandbox.forget()
     const open = Array.from({ length: 6 }, () => ask(gateway, key, 'words-400+delay-50'))
     await waitFor('calls at the provider', async () => {
-      const { items } = await gateway.admin.get<{ items: { reserved: number }[] }>('/limits?id=day')
-      return items[0]?.reserved === 6
+      const { items } = await sandbox.billNow()
+      return items.filter(({ outcome }) => outcome === 'open').length === 6
     })
     gateway.child.kill('SIGKILL')
     await Promise.all(open)

@@ -38,7 +38,12 @@ export type ComposedGate = {
 
 export async function composeGate(
   config: GatewayConfig,
-  given: { readonly plan: () => GatewayPlan; readonly onAlert: (alert: LimitAlert) => void },
+  given: {
+    readonly plan: () => GatewayPlan
+    readonly onAlert: (alert: LimitAlert) => void
+    /** Of the ledger that has the records; asked for where counters are shared. */
+    readonly ledgerName: () => Promise<string>
+  },
 ): Promise<ComposedGate> {
   const url = redisUrlOf(config.limits.backend)
   if (url === null) {
@@ -49,10 +54,12 @@ export async function composeGate(
   const { createRedisServer } = await import('./storage/redis/redis-server.ts')
   const handlers: { given: GateHandlers | null } = { given: null }
   const timeoutMs = parseDurationMs(config.limits.timeout)
+  const ledger = config.ledger.enabled ? { ledger: await given.ledgerName() } : {}
   const gate = new SharedGate({
     server: createRedisServer({ url, script: GATE_SCRIPT, timeoutMs }),
     namespace: config.limits.namespace,
     clock: SYSTEM_CLOCK,
+    ...ledger,
     lifetimeMs: () => longestCallMs(given.plan()) + RESERVATION_GRACE_MS,
     onAlert: given.onAlert,
     onState: (problem) => handlers.given?.onState(problem),

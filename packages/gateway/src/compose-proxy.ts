@@ -5,6 +5,7 @@ import type { Workers } from './compose-workers.ts'
 import type { GatewayConfig } from './config/gateway-config.ts'
 import type { LoadOptions } from './config/load-config.ts'
 import type { AnswerStore } from './contracts/answer-store.ts'
+import type { RecordIntake } from './contracts/recorder.ts'
 import type { TargetControl } from './control-plane/control.ts'
 import { createListener } from './data-plane/http/listener.ts'
 import type { DataPlane } from './data-plane/pipeline/data-plane.ts'
@@ -23,6 +24,7 @@ export type Proxy = {
 
 export type ProxyParts = {
   readonly dataPlane: DataPlane
+  readonly intake: RecordIntake
   readonly log: RootLogger
   readonly load: LoadOptions
   readonly logFormat: 'json' | 'pretty'

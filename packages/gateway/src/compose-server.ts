@@ -5,10 +5,12 @@ import { composeBandit } from './compose-bandit.ts'
 import { type ComposedAnswers, composeAnswers } from './compose-answers.ts'
 import { composeFeedback } from './compose-feedback.ts'
 import { composeOpenCalls } from './compose-open-calls.ts'
+import { composeRecorders } from './compose-recorders.ts'
 import { type Front, inFlightOf, openProxy, targetsOf, workersReadiness } from './compose-proxy.ts'
 import type { LoadedConfig, LoadOptions } from './config/load-config.ts'
 import { loadConfig } from './config/load-config.ts'
 import { watchConfig } from './config/watch-config.ts'
+import type { RecordIntake } from './contracts/recorder.ts'
 import type { TokenCounter } from './contracts/tokenizer.ts'
 import { startAdminServer } from './control-plane/admin-server.ts'
 import type { Control } from './control-plane/control.ts'
@@ -36,12 +38,9 @@ import {
 import { SYSTEM_CLOCK } from './lib/clock.ts'
 import type { Readiness } from './lib/readiness.ts'
 import { parseDurationMs } from './lib/duration.ts'
-import { accessLogSink } from './observe/access-log.ts'
 import { createLogger, type RootLogger } from './observe/log.ts'
-import { createRecorder } from './observe/recorder.ts'
 import { createRotationWatch } from './observe/rotation-watch.ts'
-import { requestEventSink } from './observe/request-events.ts'
-import { createStats, restoreStats, type Stats } from './observe/stats.ts'
+import { restoreStats, type Stats } from './observe/stats.ts'
 import { type Sandbox, startSandbox } from './providers/sandbox/sandbox.ts'
 import { PROTOCOLS } from './registry.ts'
 import { syncInBackground } from './sync-in-background.ts'
@@ -160,6 +159,8 @@ export async function composeServer(options: ServeOptions): Promise<RunningServe
 
 type DataPlaneParts = {
   readonly dataPlane: DataPlane
+  /** Of the records of workers. */
+  readonly intake: RecordIntake
   readonly stats: Stats
   readonly metrics: PrometheusExporter
   readonly log: RootLogger
@@ -203,7 +204,6 @@ function composeDataPlane(
 ): DataPlaneParts {
   const { log, front } = given
   const ledger = core.loaded().config.ledger.enabled ? core.ledger : null
-  const stats = createStats({ clock: SYSTEM_CLOCK })
   const metrics = createPrometheusExporter({
     version: VERSION,
     ledger,
@@ -216,11 +216,7 @@ function composeDataPlane(
     },
     workers: () => front.workers?.pool ?? null,
   })
-  const recorder = createRecorder({
-    ledger,
-    sinks: [metrics.sink, stats.sink, requestEventSink(core.events), accessLogSink(log)],
-    onSinkError: (thrown) => log.error({ err: thrown }, 'a sink failed'),
-  })
+  const { recorder, intake, stats } = composeRecorders(core, { ledger, metrics, log })
   const dataPlane: DataPlane = {
     protocols: PROTOCOLS,
     plan: core.plan,
@@ -256,7 +252,7 @@ function composeDataPlane(
       ...workersReadiness(front),
     }),
   }
-  return { dataPlane, stats, metrics, log, answers: given.answers, front }
+  return { dataPlane, intake, stats, metrics, log, answers: given.answers, front }
 }
 
 /** While the database is away, this machine's disk takes the records. */
@@ -301,15 +297,19 @@ function someProviderUsable(core: Core): boolean {
 }
 
 function composeControl(core: Core, parts: DataPlaneParts): Control {
-  const { dataPlane, stats, metrics, log, front } = parts
+  const { dataPlane, intake, stats, metrics, log, front } = parts
   return {
     ...controlOf(core),
     targets: targetsOf(core, front),
     serving: true,
     reload: () => reload(core, metrics, log),
-    stats: () => stats.view(),
+    stats() {
+      intake.count()
+      return stats.view()
+    },
     async metrics() {
       await front.workers?.pool.refresh()
+      intake.count()
       return { contentType: metrics.contentType, text: await metrics.render() }
     },
     applied: async () => await front.workers?.pool.applied(),

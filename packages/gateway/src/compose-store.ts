@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto'
+import { createHmac, randomUUID } from 'node:crypto'
 import path from 'node:path'
 import type { GatewayConfig } from './config/gateway-config.ts'
 import type { LedgerWriter, Store } from './contracts/store.ts'
@@ -42,6 +42,20 @@ export async function openStore(
     waitMs: wait && storage.wait !== '0s' ? longestMs(storage.wait) : 0,
     onProblem,
   })
+}
+
+const LEDGER_NOTES = 'ledger'
+
+/** By which the ledger is told from those of other stores. Gateways that share a store share it. */
+export async function ledgerName(store: Store): Promise<string> {
+  const find = async (): Promise<string> => {
+    const known = await store.notes.get(LEDGER_NOTES, 'name')
+    if (known !== null) return known.body
+    const body = JSON.stringify(randomUUID())
+    await store.notes.put(LEDGER_NOTES, [{ name: 'name', body, updatedAtMs: Date.now() }])
+    return body
+  }
+  return store.exclusively === undefined ? await find() : await store.exclusively(find)
 }
 
 /** The chain over the records has keys of its own, so that neither use of the secret tells of the other. */

@@ -16,6 +16,7 @@ import { Watchdog } from './data-plane/upstream/watchdog.ts'
 import { drainable } from './drain-server.ts'
 import { SYSTEM_CLOCK } from './lib/clock.ts'
 import type { Readiness } from './lib/readiness.ts'
+import { accessLogSink } from './observe/access-log.ts'
 import { createLogger, type RootLogger } from './observe/log.ts'
 import { PROTOCOLS } from './registry.ts'
 import { openCallJournal } from './storage/open-calls/open-call-journal.ts'
@@ -25,7 +26,6 @@ import {
   type OwnerNews,
   readLine,
   type SentError,
-  type States,
   type WorkerNews,
   type WorkerStart,
 } from './workers/messages.ts'
@@ -124,7 +124,7 @@ class Worker {
       level: this.#plan.loaded.config.log.level,
       format: start.logFormat,
       secrets: this.#plan.secrets,
-      write: (line) => send(`G${line.trimEnd()}`),
+      write: (line) => channel.sendSoon(`G${line.trimEnd()}`),
     })
     logs.root = this.#log
     this.#gate = new WorkerGate({
@@ -145,7 +145,8 @@ class Worker {
       ledger: () => this.#plan.loaded.config.ledger.enabled,
       healthy: () => typeof this.#readiness['ledger'] !== 'string',
       onCommitted: (requestId) => journal?.done(requestId),
-      onStates: (id: number, states: States) => this.#gate.onSettled(id, states),
+      onStates: (ids, states) => this.#gate.onSettled(ids, states),
+      sink: accessLogSink(this.#log),
     })
     this.#openCalls = journal === null ? null : { calls: journal, durable: this.#gate.durable }
   }

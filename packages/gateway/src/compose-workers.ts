@@ -5,7 +5,7 @@ import type { Core } from './compose-core.ts'
 import { settleWorker, workerJournal } from './compose-open-calls.ts'
 import type { LoadOptions } from './config/load-config.ts'
 import type { AnswerStore } from './contracts/answer-store.ts'
-import type { Recorder } from './contracts/recorder.ts'
+import type { RecordIntake, Recorder } from './contracts/recorder.ts'
 import type { TargetControl } from './control-plane/control.ts'
 import { SYSTEM_CLOCK } from './lib/clock.ts'
 import type { Readiness } from './lib/readiness.ts'
@@ -23,6 +23,7 @@ export type WorkersOptions = {
   readonly log: RootLogger
   readonly logFormat: 'json' | 'pretty'
   readonly recorder: Recorder
+  readonly intake: RecordIntake
   readonly readiness: () => Readiness
   readonly answers: AnswerStore
   readonly sandboxUrl: string | null
@@ -53,7 +54,7 @@ export async function startWorkers(options: WorkersOptions): Promise<Workers> {
     gate: core.gate,
     durable: core.durable,
     room: core.room,
-    recorder,
+    intake: options.intake,
     store: {
       answers: options.answers,
       notes: core.store.notes,

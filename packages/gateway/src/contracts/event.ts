@@ -42,6 +42,8 @@ export type EventType = (typeof EVENT_TYPES)[number]
 
 export type EventBus = {
   emit(type: EventType, data: Readonly<Record<string, unknown>>): void
+  /** The same; `read` is called when somebody wants the data, or never. */
+  emitUnread(type: EventType, read: () => Readonly<Record<string, unknown>>): void
   /** Events after `afterId` that are still kept, then live ones. Returns the unsubscribe function. */
   subscribe(afterId: number | null, listener: (event: GatewayEvent) => void): () => void
 }

@@ -2,6 +2,7 @@ import type { AnswerStore } from './answer-store.ts'
 import type { KeyRecord, PolicyRecord } from './key.ts'
 import type { LedgerProof } from './ledger-proof.ts'
 import type { CounterState } from './limit.ts'
+import type { UnreadRecord } from './unread-record.ts'
 import type { UsageRecord } from './usage-record.ts'
 
 /** What the embedded database or a server of it promises. Every member passes testing/store-contract.ts. */
@@ -142,8 +143,7 @@ export type NoteStore = {
  * `kill -9` loses nothing), and rejects when it cannot be written.
  */
 export type LedgerWriter = {
-  /** `text`: the record as JSON, where somebody has it already. */
-  append(record: UsageRecord, text?: string): Promise<void>
+  append(record: UsageRecord | UnreadRecord): Promise<void>
   /** Counters to commit together with the records; asked once per transaction. */
   countersFrom(source: () => readonly CounterState[]): void
   /** Records accepted but not yet committed, oldest first, so that queries can see the tail. */

@@ -1,5 +1,5 @@
 import type { Clock } from '../lib/clock.ts'
-import type { EventBus, GatewayEvent } from '../contracts/event.ts'
+import type { EventBus, EventType, GatewayEvent } from '../contracts/event.ts'
 
 /** Events kept for a listener that comes back. */
 const KEPT = 1000
@@ -23,11 +23,17 @@ export function createEventBus(clock: Pick<Clock, 'wallMs'>): EventBus {
     }
   }
 
+  function tell(event: GatewayEvent): void {
+    kept[event.id % KEPT] = event
+    for (const listener of listeners) deliver(listener, event)
+  }
+
   return {
     emit(type, data) {
-      const event: GatewayEvent = { id: ++lastId, type, atMs: clock.wallMs(), data }
-      kept[event.id % KEPT] = event
-      for (const listener of listeners) deliver(listener, event)
+      tell({ id: ++lastId, type, atMs: clock.wallMs(), data })
+    },
+    emitUnread(type, read) {
+      tell(new UnreadEvent({ id: ++lastId, type, atMs: clock.wallMs() }, read))
     },
     subscribe(afterId, listener) {
       // A private function, so that one function subscribed twice is two subscriptions.
@@ -43,5 +49,23 @@ export function createEventBus(clock: Pick<Clock, 'wallMs'>): EventBus {
       }
       return () => void listeners.delete(own)
     },
+  }
+}
+
+class UnreadEvent implements GatewayEvent {
+  readonly id: number
+  readonly type: EventType
+  readonly atMs: number
+  readonly #read: () => GatewayEvent['data']
+
+  constructor({ id, type, atMs }: Omit<GatewayEvent, 'data'>, read: () => GatewayEvent['data']) {
+    this.id = id
+    this.type = type
+    this.atMs = atMs
+    this.#read = read
+  }
+
+  get data(): GatewayEvent['data'] {
+    return this.#read()
   }
 }

@@ -22,9 +22,9 @@ export function createRecorder({ ledger, sinks, onSinkError }: RecorderOptions):
     }
   }
   return {
-    record(record, text) {
+    record(record) {
       tell(record)
-      return ledger === null ? WRITTEN : ledger.append(record, text)
+      return ledger === null ? WRITTEN : ledger.append(record)
     },
     healthy: () => ledger === null || ledger.healthy(),
   }

@@ -1,4 +1,4 @@
-import type { UsageRecord } from '../contracts/usage-record.ts'
+import type { CountedRecord } from '../contracts/record-facts.ts'
 import {
   addToSketch,
   bucketOf,
@@ -88,7 +88,7 @@ export function newSeries(): Series {
   }
 }
 
-export function toSample(record: UsageRecord): Sample {
+export function toSample(record: CountedRecord): Sample {
   const { usage } = record
   return {
     error: record.errorClass === null ? 0 : 1,

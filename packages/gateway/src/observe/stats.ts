@@ -1,4 +1,5 @@
-import type { Sink } from '../contracts/recorder.ts'
+import type { CountingSink } from '../contracts/recorder.ts'
+import type { CountedRecord } from '../contracts/record-facts.ts'
 import type { RecordStore } from '../contracts/store.ts'
 import type { UsageRecord } from '../contracts/usage-record.ts'
 import type { Clock } from '../lib/clock.ts'
@@ -27,7 +28,7 @@ type StatsView = {
 
 export type Stats = {
   /** Counts a request that has just ended. */
-  readonly sink: Sink
+  readonly sink: CountingSink
   /** Counts a request of the past, by when it ended. */
   add(record: UsageRecord): void
   view(): StatsView
@@ -51,7 +52,7 @@ export function createStats({ clock, mostLabels = 64 }: StatsOptions): Stats {
   const keys = newLabels(mostLabels)
   const providers = newLabels(mostLabels)
 
-  function count(record: UsageRecord, atMs: number): void {
+  function count(record: CountedRecord, atMs: number): void {
     const sample: Sample = toSample(record)
     addSample(all, sample, atMs)
     addSample(seriesOf(models, record.model ?? NONE, atMs), sample, atMs)

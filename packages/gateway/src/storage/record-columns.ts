@@ -56,6 +56,16 @@ export const RECORD_COLUMNS: { readonly [Name in keyof RecordColumns]: ColumnRea
   latency_ms: (record) => integer(record['latencyMs']) ?? 0,
 }
 
+const COLUMN_COUNT = Object.keys(RECORD_COLUMNS).length
+
+/** The same from `RecordFacts` as JSON, which begin with the columns in their order. */
+export function columnsOfFacts(json: string): (string | number | null)[] {
+  const facts: readonly unknown[] = JSON.parse(json)
+  const values: (string | number | null)[] = []
+  for (let i = 0; i < COLUMN_COUNT; i++) values.push(text(facts[i]) ?? integer(facts[i]))
+  return values
+}
+
 function text(value: unknown): string | null {
   return typeof value === 'string' ? value : null
 }

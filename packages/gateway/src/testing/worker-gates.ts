@@ -3,7 +3,7 @@ import { createMemoryGate } from '../data-plane/limits/memory-gate.ts'
 import { KnownLimits } from '../workers/charge-names.ts'
 import { GateDesk } from '../workers/gate-desk.ts'
 import { Rooms } from '../workers/rooms.ts'
-import { readLine, type States } from '../workers/messages.ts'
+import { readLine, type SettledStates } from '../workers/messages.ts'
 import { WorkerGate } from '../workers/worker-gate.ts'
 import type { GateUnderTest, MakeGate } from './gate-fixtures.ts'
 
@@ -88,10 +88,8 @@ async function delivered(): Promise<void> {
 
 /** As the commit of the record does. */
 function tellStates(gate: WorkerGate, desk: GateDesk): void {
-  const text = desk.takeSettled().states()
-  for (const [id, states] of readLine<(readonly [number, States])[]>(`[${text.slice(1)}]`)) {
-    gate.onSettled(id, states)
-  }
+  const text = desk.settledText(desk.takeSettled())
+  for (const settled of readLine<SettledStates[]>(`[${text.slice(1)}]`)) gate.onSettled(...settled)
 }
 
 function hear(gate: WorkerGate, line: string): void {

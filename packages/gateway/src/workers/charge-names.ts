@@ -82,11 +82,18 @@ export class KnownLimits {
   }
 }
 
+/** Counters that are charged together. The same object each time that they are named, until the numbers begin anew. */
+export type ChargeSet = {
+  readonly numbers: readonly number[]
+  readonly charges: readonly LimitCharge[]
+}
+
 /** The owner's side, for one worker. */
 export class NamedCharges {
   readonly #known: KnownLimits
   #limits: LimitPlan[] = []
   #charges: LimitCharge[] = []
+  #sets = new Map<string, ChargeSet>()
 
   constructor(known: KnownLimits) {
     this.#known = known
@@ -107,10 +114,21 @@ export class NamedCharges {
   forget(): void {
     this.#limits = []
     this.#charges = []
+    this.#sets = new Map()
   }
 
-  /** Throws a `RangeError` for a number without a name. */
-  of(number: number): LimitCharge {
+  /** `text`: numbers with commas between. Throws a `RangeError` for one without a name. */
+  setOf(text: string): ChargeSet {
+    const known = this.#sets.get(text)
+    if (known !== undefined) return known
+    const numbers = text === '' ? [] : text.split(',').map(Number)
+    const set = { numbers, charges: numbers.map((number) => this.#of(number)) }
+    if (this.#sets.size >= MOST_COUNTERS) this.#sets.clear()
+    this.#sets.set(text, set)
+    return set
+  }
+
+  #of(number: number): LimitCharge {
     const charge = this.#charges[number]
     if (charge === undefined) throw new RangeError(`The counter ${number} has no name.`)
     return charge

@@ -9,7 +9,7 @@ import type {
   ReserveResult,
 } from '../contracts/limit.ts'
 import { demandedAmount } from '../data-plane/limits/amounts.ts'
-import { type KnownLimits, NamedCharges } from './charge-names.ts'
+import { type ChargeSet, type KnownLimits, NamedCharges } from './charge-names.ts'
 import { KeptRoom, type Rooms } from './rooms.ts'
 import { MAY_LEASE, MAY_NOT_SHRINK, readLine, type ReserveLine } from './messages.ts'
 
@@ -19,18 +19,17 @@ const CALLS_AHEAD = 64
 const FAR = 32
 const MOST_RECALLS = 3
 
-type Asked = {
+type Asked = { readonly id: number; readonly set: ChargeSet; readonly demand: Demand }
+
+type Held = {
   readonly id: number
-  readonly numbers: readonly number[]
-  readonly charges: readonly LimitCharge[]
+  readonly reservation: Reservation
+  readonly set: ChargeSet
   readonly demand: Demand
 }
 
-type Held = {
-  readonly reservation: Reservation
-  readonly charges: readonly LimitCharge[]
-  readonly demand: Demand
-}
+/** A reservation that was settled. */
+export type SettledHere = Pick<Held, 'id' | 'reservation' | 'set'>
 
 export type GateDeskOptions = {
   readonly gate: Gate
@@ -54,7 +53,6 @@ export class GateDesk {
   #numbering = 0
   readonly #held = new Map<number, Held>()
   #settled: Held[] = []
-  #settledIds: number[] = []
   #closed = false
 
   constructor({ gate, durable, rooms, limits, send }: GateDeskOptions) {
@@ -104,19 +102,35 @@ export class GateDesk {
   }
 
   /** What was settled since this was last asked: it belongs to the record that comes next. */
-  takeSettled(): SettledHere {
-    const held = this.#settled
-    const ids = this.#settledIds
-    if (held.length === 0) return NOTHING_SETTLED
+  takeSettled(): readonly SettledHere[] {
+    const settled = this.#settled
+    if (settled.length === 0) return NOTHING_SETTLED
     this.#settled = []
-    this.#settledIds = []
-    const charges: DurableCharge[] = []
-    for (const { reservation } of held) charges.push(...this.#durable.settled(reservation))
-    return {
-      charges,
-      states: () =>
-        held.map((one, index) => `,[${ids[index]},[${this.#statesText(one)}]]`).join(''),
+    return settled
+  }
+
+  chargesOf(settled: readonly SettledHere[]): readonly DurableCharge[] {
+    const [only] = settled
+    if (only === undefined) return NO_CHARGES
+    if (settled.length === 1) return this.#durable.settled(only.reservation)
+    return settled.flatMap(({ reservation }) => this.#durable.settled(reservation))
+  }
+
+  /** States as they are now, once for all that charged the same counters: `,[[id,…],[…]]` for each such set. */
+  settledText(settled: readonly SettledHere[]): string {
+    const idsOf = new Map<ChargeSet, SettledHere[]>()
+    for (const one of settled) {
+      const others = idsOf.get(one.set)
+      if (others === undefined) idsOf.set(one.set, [one])
+      else others.push(one)
     }
+    let text = ''
+    for (const same of idsOf.values()) {
+      const [one] = same
+      if (one === undefined) continue
+      text += `,[[${same.map(({ id }) => id).join()}],[${this.#statesText(one)}]]`
+    }
+    return text
   }
 
   /**
@@ -134,14 +148,11 @@ export class GateDesk {
     this.#held.clear()
   }
 
-  #readReserve(
-    text: string,
-  ): [id: number, numbers: number[], charges: LimitCharge[], demand: Demand] {
-    const line = readLine<ReserveLine>(text)
+  #readReserve(text: string): Asked {
+    const end = text.lastIndexOf(']') + 1
+    const set = this.#names.setOf(text.slice(end))
+    const line = readLine<ReserveLine>(text.slice(0, end))
     const [id, inputTokens, outputTokens, fixedCostPicoUsd, outputPicoUsd, flags, model] = line
-    const numbers: number[] = []
-    for (let i = 7; i < line.length; i++) numbers.push(Number(line[i]))
-    const charges = numbers.map((number) => this.#names.of(number))
     const demand: Demand = {
       inputTokens,
       outputTokens,
@@ -151,12 +162,13 @@ export class GateDesk {
       mayLease: (flags & MAY_LEASE) !== 0,
       ...(model === null ? {} : { model }),
     }
-    return [id, numbers, charges, demand]
+    return { id, set, demand }
   }
 
   #reserve(text: string): void {
-    const [id, numbers, charges, demand] = this.#readReserve(text)
-    const asked = { id, numbers, charges, demand }
+    const asked = this.#readReserve(text)
+    const { id, set, demand } = asked
+    const { charges } = set
     const result = this.#gate.reserve(charges, demand)
     if (!(result instanceof Promise)) {
       if (result.ok || this.#rooms === null || !this.#rooms.anyAside(charges)) {
@@ -169,17 +181,18 @@ export class GateDesk {
     )
   }
 
-  #answer({ id, numbers, charges, demand }: Asked, result: ReserveResult): void {
+  #answer({ id, set, demand }: Asked, result: ReserveResult): void {
+    const { charges } = set
     if (this.#closed) {
       if (result.ok) this.#gate.release(result.reservation)
       return
     }
     if (!result.ok) return this.#send(`f[${id},${refusalText(result.refusal, charges)}]`)
     const { reservation } = result
-    const held = { reservation, charges, demand }
+    const held = { id, reservation, set, demand }
     this.#held.set(id, held)
     const { outputTokens, heldTokens = outputTokens, excused } = reservation
-    this.#offer(numbers, charges, demand)
+    this.#offer(set, demand)
     const refusals = excused.map((one) => `[${refusalText(one, charges)}]`).join()
     this.#send(
       `r[${id},${outputTokens},${heldTokens},[${this.#statesText(held)}],${this.#holdsText(held)},[${refusals}]]`,
@@ -205,7 +218,8 @@ export class GateDesk {
   #reserveInRoom(text: string): void {
     const { room } = this.#rooms ?? {}
     if (room === undefined) throw new TypeError('A worker used room that nobody gave it.')
-    const [id, numbers, charges, demand] = this.#readReserve(text)
+    const { id, set, demand } = this.#readReserve(text)
+    const { numbers, charges } = set
     for (const [index, number] of numbers.entries()) {
       const charge = charges[index]
       const kept = this.#kept.get(number)
@@ -215,12 +229,12 @@ export class GateDesk {
       room.giveBack(charge.counterKey, amount)
     }
     const reservation = room.reserveInRoom(charges, demand)
-    this.#held.set(id, { reservation, charges, demand })
-    this.#offer(numbers, charges, demand)
+    this.#held.set(id, { id, reservation, set, demand })
+    this.#offer(set, demand)
   }
 
   /** Room for many such calls, where the limits are so far away that nobody misses it. */
-  #offer(numbers: readonly number[], charges: readonly LimitCharge[], demand: Demand): void {
+  #offer({ numbers, charges }: ChargeSet, demand: Demand): void {
     const { room } = this.#rooms ?? {}
     if (room === undefined) return
     let offers = ''
@@ -297,7 +311,6 @@ export class GateDesk {
       costNanoUsd: costNanoUsd ?? NaN,
     })
     this.#settled.push(held)
-    this.#settledIds.push(id)
   }
 
   #release(text: string): void {
@@ -312,18 +325,18 @@ export class GateDesk {
     return held
   }
 
-  #statesText({ reservation, charges }: Held): string {
+  #statesText({ reservation, set }: SettledHere): string {
     let text = ''
     for (const { limit, value, used, reserved, amount, resetsAtMs } of this.#gate.statesOf(
       reservation,
     )) {
-      const at = positionOf(charges, limit, value)
+      const at = positionOf(set.charges, limit, value)
       text += `${text === '' ? '' : ','}${at},${used},${reserved},${amount},${resetsAtMs}`
     }
     return text
   }
 
-  #holdsText({ reservation, charges }: Held): string {
+  #holdsText({ reservation, set: { charges } }: Held): string {
     let numbers = ''
     let name: string | null = null
     for (const one of this.#durable.held(reservation)) {
@@ -335,13 +348,8 @@ export class GateDesk {
   }
 }
 
-export type SettledHere = {
-  readonly charges: readonly DurableCharge[]
-  /** Of each reservation, now: `,[id,[…]]`. */
-  readonly states: () => string
-}
-
-const NOTHING_SETTLED: SettledHere = { charges: [], states: () => '' }
+const NOTHING_SETTLED: readonly SettledHere[] = []
+const NO_CHARGES: readonly DurableCharge[] = []
 
 /** What nobody told is charged as it was reserved: unknown is never free. */
 function atWorst({ outputTokens, heldTokens = outputTokens }: Reservation, demand: Demand): Actual {

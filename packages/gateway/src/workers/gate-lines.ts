@@ -33,8 +33,7 @@ export function reserveText(id: number, demand: Demand, numbers: readonly number
   const flags =
     (demand.mayShrink === false ? MAY_NOT_SHRINK : 0) | (demand.mayLease === true ? MAY_LEASE : 0)
   const text = `[${id},${inputTokens},${outputTokens},${fixedCostPicoUsd},${outputPicoUsd},${flags},`
-  const counters = numbers.length === 0 ? '' : `,${numbers.join()}`
-  return `${text}${model === undefined ? 'null' : JSON.stringify(model)}${counters}]`
+  return `${text}${model === undefined ? 'null' : JSON.stringify(model)}]${numbers.join()}`
 }
 
 const STATE_NUMBERS = 5

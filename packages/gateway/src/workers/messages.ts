@@ -15,13 +15,13 @@ import type { Readiness } from '../lib/readiness.ts'
  * | `L` | a limit that has not been named before, as JSON; it gets the next number |
  * | `C` | a counter that has not been named before: `[limit, value, key]`; it gets the next number |
  * | `X` | the numbers of limits and counters begin anew |
- * | `R` | reserve: `[reservation, input, output, fixed cost or null, output cost, flags, model or null, ...counters]` |
+ * | `R` | reserve: `[reservation, input, output, fixed cost or null, output cost, flags, model or null]`, then the counters, with commas between |
  * | `K` | reserve, in room that the worker has: as `R`, and nothing is answered |
  * | `H` | room that is not needed: `[counter, amount]` |
  * | `E` | extend: `[question, reservation, output]` |
  * | `S` | settle: `[reservation, input, output, cost]` |
  * | `U` | release: `[reservation]` |
- * | `D` | a record: its number, a tab, the record as JSON. What was settled since the last record belongs to it |
+ * | `D` | a record, with tabs between: its number, flags, its `RecordFacts` as JSON, itself as JSON. What was settled since the last record belongs to it |
  * | `Q` | a question to the store: its number, a tab, a question of store-calls.ts |
  * | `G` | a whole line for the log |
  * | `J` | a `WorkerNews` |
@@ -36,13 +36,20 @@ import type { Readiness } from '../lib/readiness.ts'
  * | `f` | refused: `[reservation, ...refusal]` |
  * | `b` | the gate failed: `[reservation, message]` |
  * | `e` | extended: `[question, held, holds]` |
- * | `a` | a record is committed: `[record, [reservation, states], ...]` |
- * | `x` | a record cannot be written: `[record, message, [reservation, states], ...]` |
+ * | `a` | records are committed: `[[record, ...], [[reservation, ...], states], ...]` |
+ * | `x` | a record cannot be written: `[record, message, [[reservation, ...], states], ...]` |
  * | `q`, `w` | the store's answer, or what is wrong with it: the question's number, a tab, JSON |
  * | `J` | an `OwnerNews` |
  */
 export const MAY_NOT_SHRINK = 1
 export const MAY_LEASE = 2
+
+/** Flags of a record. */
+export const WAS_SENT = 1
+export const HAS_FAILED = 2
+
+/** Of reservations of the same charges, at one moment. */
+export type SettledStates = readonly [reservations: readonly number[], states: States]
 
 /** Position among the charges that were named, used, reserved, amount, end (wall clock) or null; again for the next. */
 export type States = readonly (number | null)[]
@@ -73,7 +80,6 @@ export type ReserveLine = readonly [
   outputPicoUsd: number,
   flags: number,
   model: string | null,
-  ...counters: number[],
 ]
 
 export type ReservedLine = readonly [

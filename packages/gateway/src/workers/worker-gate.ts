@@ -266,13 +266,19 @@ export class WorkerGate implements RequestGate {
     resolve(heldTokens)
   }
 
-  /** The states after a settlement, as they are when its record is committed. */
-  onSettled(id: number, states: States): void {
-    const own = this.#settled.get(id)
-    this.#settled.delete(id)
-    if (own === undefined) return
-    own.states = statesOf(states, own.charges)
-    this.#learn(own)
+  /** The states after settlements of the same charges, as they are when the records are committed. */
+  onSettled(ids: readonly number[], numbers: States): void {
+    let states: readonly LimitState[] | null = null
+    for (const id of ids) {
+      const own = this.#settled.get(id)
+      this.#settled.delete(id)
+      if (own === undefined) continue
+      if (states === null) {
+        own.states = statesOf(numbers, own.charges)
+        this.#learn(own)
+      } else own.states = states
+      states = own.states
+    }
   }
 
   #take(id: number): Waiting | null {

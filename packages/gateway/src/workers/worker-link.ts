@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream'
 import type { DurableCharges } from '../contracts/durable-charge.ts'
 import type { Gate } from '../contracts/limit.ts'
-import type { Recorder } from '../contracts/recorder.ts'
+import type { RecordIntake } from '../contracts/recorder.ts'
 import type { KnownLimits } from './charge-names.ts'
 import { GateDesk } from './gate-desk.ts'
 import { type LineChannel, lineChannel } from './line-channel.ts'
@@ -22,7 +22,7 @@ export type WorkerLinkOptions = {
   readonly durable: DurableCharges
   readonly limits: KnownLimits
   readonly rooms: Rooms | null
-  readonly recorder: Recorder
+  readonly intake: RecordIntake
   readonly store: SharedStore
   /** The ledger did not take a record. */
   readonly onUnwritten: () => void
@@ -53,16 +53,19 @@ export class WorkerLink {
 
   constructor(options: WorkerLinkOptions) {
     this.#options = options
-    const { stream, gate, durable, limits, rooms, recorder, onUnwritten } = options
+    const { stream, gate, durable, limits, rooms, intake, onUnwritten } = options
     this.#channel = lineChannel(stream, {
       onLine: (line) => this.#take(line),
       onClose: () => this.#close(),
     })
     const send = (line: string): void => this.#channel.send(line)
-    this.desk = new GateDesk({ gate, durable, limits, rooms, send })
+    const desk = new GateDesk({ gate, durable, limits, rooms, send })
+    this.desk = desk
     this.#record = createRecordDesk({
-      recorder,
-      takeSettled: () => this.desk.takeSettled(),
+      intake,
+      takeSettled: () => desk.takeSettled(),
+      chargesOf: (settled) => desk.chargesOf(settled),
+      statesText: (settled) => desk.settledText(settled),
       send,
       onUnwritten,
     })

@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream'
 import type { DurableCharges } from '../contracts/durable-charge.ts'
 import type { Gate } from '../contracts/limit.ts'
 import type { Logger } from '../contracts/logger.ts'
-import type { Recorder } from '../contracts/recorder.ts'
+import type { RecordIntake } from '../contracts/recorder.ts'
 import { KnownLimits } from './charge-names.ts'
 import type { GateDesk } from './gate-desk.ts'
 import type { Change, SentError, WorkerNews, WorkerReport, WorkerStart } from './messages.ts'
@@ -41,7 +41,7 @@ export type PoolOptions = {
   readonly durable: DurableCharges
   /** Null: counters are shared with others, so nothing can be kept for a worker. */
   readonly room: Room | null
-  readonly recorder: Recorder
+  readonly intake: RecordIntake
   readonly store: SharedStore
   /** Settles what a worker that is gone has left, before the next one takes its place. */
   readonly bury: (slot: number, desk: GateDesk) => Promise<void>
@@ -174,7 +174,7 @@ export class WorkerPool {
   }
 
   async #spawn(slot: number): Promise<void> {
-    const { spawn, start, gate, durable, recorder, store, onLogLine } = this.#options
+    const { spawn, start, gate, durable, intake, store, onLogLine } = this.#options
     const process = spawn(slot)
     const listening = Promise.withResolvers<void>()
     const link = new WorkerLink({
@@ -183,7 +183,7 @@ export class WorkerPool {
       durable,
       limits: this.#limits,
       rooms: this.#rooms,
-      recorder,
+      intake,
       store,
       onUnwritten: () => this.#tellReadiness(),
       onLogLine,

@@ -1,7 +1,8 @@
-import type { Recorder } from '../contracts/recorder.ts'
+import { factsOf } from '../contracts/record-facts.ts'
+import type { Recorder, Sink } from '../contracts/recorder.ts'
 import type { UsageRecord } from '../contracts/usage-record.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
-import { readLine, type States } from './messages.ts'
+import { HAS_FAILED, readLine, type SettledStates, WAS_SENT } from './messages.ts'
 
 export type RecorderLinkOptions = {
   readonly send: (line: string) => void
@@ -10,7 +11,9 @@ export type RecorderLinkOptions = {
   /** As the owner told last. */
   readonly healthy: () => boolean
   readonly onCommitted: (requestId: string) => void
-  readonly onStates: (reservation: number, states: States) => void
+  readonly onStates: (...settled: SettledStates) => void
+  /** For what the owner need not know: the access log. */
+  readonly sink: Sink
 }
 
 export type WorkerRecorder = Recorder & {
@@ -26,13 +29,11 @@ type Waiting = {
   readonly reject: (error: GatewayError) => void
 }
 
-type Settled = readonly [reservation: number, states: States]
-
 const NOT_WAITED_FOR = Promise.resolve()
 
 /** Hands each record to the owner, which tells all sinks and the ledger. Resolves when the ledger has committed it. */
 export function createWorkerRecorder(options: RecorderLinkOptions): WorkerRecorder {
-  const { send, ledger, healthy, onCommitted, onStates } = options
+  const { send, ledger, healthy, onCommitted, onStates, sink } = options
   const waiting = new Map<number, Waiting>()
   let lastNumber = 0
   let tellIdle: (() => void) | null = null
@@ -48,7 +49,8 @@ export function createWorkerRecorder(options: RecorderLinkOptions): WorkerRecord
     record(record: UsageRecord) {
       lastNumber += 1
       const number = lastNumber
-      send(`D${number}\t${JSON.stringify(record)}`)
+      sink(record)
+      send(`D${number}\t${recordText(record)}`)
       const written = new Promise<void>((resolve, reject) => {
         waiting.set(number, { requestId: record.requestId, resolve, reject })
       })
@@ -58,17 +60,20 @@ export function createWorkerRecorder(options: RecorderLinkOptions): WorkerRecord
     },
     healthy,
     onWritten(text) {
-      const [number, ...settled] = readLine<readonly [record: number, ...Settled[]]>(text)
-      for (const [reservation, states] of settled) onStates(reservation, states)
-      const one = take(number)
-      if (one === undefined) return
-      onCommitted(one.requestId)
-      one.resolve()
+      const [numbers, ...settled] =
+        readLine<readonly [records: readonly number[], ...SettledStates[]]>(text)
+      for (const one of settled) onStates(...one)
+      for (const number of numbers) {
+        const one = take(number)
+        if (one === undefined) continue
+        onCommitted(one.requestId)
+        one.resolve()
+      }
     },
     onUnwritten(text) {
       const [number, message, ...settled] =
-        readLine<readonly [record: number, message: string, ...Settled[]]>(text)
-      for (const [reservation, states] of settled) onStates(reservation, states)
+        readLine<readonly [record: number, message: string, ...SettledStates[]]>(text)
+      for (const one of settled) onStates(...one)
       take(number)?.reject(new GatewayError('ledger_unavailable', message))
     },
     idle() {
@@ -78,4 +83,10 @@ export function createWorkerRecorder(options: RecorderLinkOptions): WorkerRecord
       })
     },
   }
+}
+
+function recordText(record: UsageRecord): string {
+  const flags =
+    (record.attempts.length > 0 ? WAS_SENT : 0) | (record.errorClass === null ? 0 : HAS_FAILED)
+  return `${flags}\t${JSON.stringify(factsOf(record))}\t${JSON.stringify(record)}`
 }

@@ -1,5 +1,5 @@
 import { collectDefaultMetrics, Registry } from 'prom-client'
-import type { Sink } from '../../contracts/recorder.ts'
+import type { CountingSink } from '../../contracts/recorder.ts'
 import type { TargetSignals } from '../../contracts/routing.ts'
 import type { LedgerBacklog, LedgerWriter } from '../../contracts/store.ts'
 import { type Clock, SYSTEM_CLOCK } from '../../lib/clock.ts'
@@ -33,7 +33,7 @@ export type PrometheusOptions = {
 }
 
 export type PrometheusExporter = {
-  readonly sink: Sink
+  readonly sink: CountingSink
   readonly contentType: string
   readonly render: () => Promise<string>
   readonly countConfigReload: (result: 'applied' | 'rejected') => void

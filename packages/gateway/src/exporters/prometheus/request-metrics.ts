@@ -1,5 +1,5 @@
-import type { Sink } from '../../contracts/recorder.ts'
-import type { UsageRecord } from '../../contracts/usage-record.ts'
+import type { CountingSink } from '../../contracts/recorder.ts'
+import type { CountedRecord } from '../../contracts/record-facts.ts'
 import {
   boundedLabel,
   type Cell,
@@ -43,7 +43,7 @@ const LIMIT_CODES: ReadonlySet<string> = new Set([
   'request_exceeds_limit',
 ])
 
-export type RequestMetrics = { readonly sink: Sink; readonly families: readonly Family[] }
+export type RequestMetrics = { readonly sink: CountingSink; readonly families: readonly Family[] }
 
 /** `mostModels` bounds the distinct models; providers, targets and limits come from the configuration but are bounded too. */
 export function createRequestMetrics(mostModels: number): RequestMetrics {
@@ -51,7 +51,7 @@ export function createRequestMetrics(mostModels: number): RequestMetrics {
   const labels = requestLabels(mostModels)
   const remembered = new Map<string, Handles>()
 
-  function handlesOf(record: UsageRecord): Handles {
+  function handlesOf(record: CountedRecord): Handles {
     const kind = `${record.endpoint}\n${record.protocol}\n${record.status}\n${record.errorClass}\n${record.model}\n${record.provider}`
     const known = remembered.get(kind)
     if (known !== undefined) return known
@@ -73,7 +73,7 @@ export function createRequestMetrics(mostModels: number): RequestMetrics {
     return cell
   }
 
-  function countAttempts(record: UsageRecord): void {
+  function countAttempts(record: CountedRecord): void {
     for (const { target, errorClass } of record.attempts) {
       const known = attemptCells.get(target)?.get(errorClass ?? 'none')
       const cell = known ?? attemptCell(target, errorClass)
@@ -82,7 +82,7 @@ export function createRequestMetrics(mostModels: number): RequestMetrics {
   }
 
   /** Of a route that the plan had decided there is one candidate, which was not rejected. */
-  function countRouting({ routing, model }: UsageRecord): void {
+  function countRouting({ routing, model }: CountedRecord): void {
     if (routing === undefined || routing === null) return
     const { alias, candidates } = routing
     if (alias !== null) {
@@ -97,7 +97,7 @@ export function createRequestMetrics(mostModels: number): RequestMetrics {
     }
   }
 
-  function countFailure(record: UsageRecord): void {
+  function countFailure(record: CountedRecord): void {
     const errorClass = labels.errorClass(record.errorClass)
     if (record.stream && !record.complete && record.attempts.length > 0) {
       families.streamAborts.cell({ error_class: errorClass }).value += 1
@@ -122,7 +122,7 @@ export function createRequestMetrics(mostModels: number): RequestMetrics {
   }
 }
 
-function addRecord(handles: Handles, record: UsageRecord): void {
+function addRecord(handles: Handles, record: CountedRecord): void {
   const { usage } = record
   handles.requests.value += 1
   observe(handles.duration, record.latencyMs / 1000)
@@ -143,7 +143,7 @@ function addRecord(handles: Handles, record: UsageRecord): void {
 type Families = ReturnType<typeof requestFamilies>
 type LabelBounds = ReturnType<typeof requestLabels>
 
-function makeHandles(record: UsageRecord, families: Families, labels: LabelBounds): Handles {
+function makeHandles(record: CountedRecord, families: Families, labels: LabelBounds): Handles {
   const endpoint = labels.endpoint(record.endpoint)
   const protocol = labels.protocol(record.protocol)
   const upstream = { model: labels.model(record.model), provider: labels.provider(record.provider) }

@@ -1,5 +1,6 @@
 import type { CounterState } from '../../contracts/limit.ts'
 import type { LedgerBacklog, LedgerWriter } from '../../contracts/store.ts'
+import { UnreadRecord } from '../../contracts/unread-record.ts'
 import type { UsageRecord } from '../../contracts/usage-record.ts'
 import { GatewayError } from '../../errors/gateway-error.ts'
 import { notAnswered, wasSent } from '../sent-records.ts'
@@ -53,12 +54,14 @@ export class SpoolLedger implements LedgerWriter {
     this.#options = options
   }
 
-  append(record: UsageRecord): Promise<void> {
+  append(given: UsageRecord | UnreadRecord): Promise<void> {
+    const isRead = !(given instanceof UnreadRecord)
+    const record = isRead ? given : given.read()
     if (this.#closed) return refuse('The ledger is closed.')
     // What was spent is always taken: there is no more of it than there are calls under way.
     if (!wasSent(record) && this.#isFull()) return refuse('Too many records wait to be written.')
     this.#waiting.records.push(record)
-    this.#waiting.lines.push(JSON.stringify(record))
+    this.#waiting.lines.push(isRead ? JSON.stringify(record) : given.text)
     this.#options.tail.add(record)
     this.#schedule()
     return this.#waiting.outcome.promise

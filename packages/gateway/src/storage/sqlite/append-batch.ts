@@ -1,5 +1,5 @@
 import { isRecord } from '../../lib/is-record.ts'
-import { RECORD_COLUMNS } from '../record-columns.ts'
+import { columnsOfFacts, RECORD_COLUMNS } from '../record-columns.ts'
 import type { Engine } from './engine.ts'
 import type { AppendBatch } from './messages.ts'
 import { chainHead, type ChainPoint, linkAfter } from './record-chain.ts'
@@ -30,14 +30,15 @@ export function compileAppend(
   )
 
   function append(line: string, head: ChainPoint): ChainPoint {
-    const record: unknown = JSON.parse(line)
-    if (!isRecord(record)) return head
-    const usage = isRecord(record['usage']) ? record['usage'] : {}
+    const tab = line.indexOf('\t')
+    const values = tab === -1 ? valuesOfRecord(line) : columnsOfFacts(line.slice(0, tab))
+    if (values === null) return head
+    const body = line.slice(tab + 1)
     const bodyId = head.bodyId + 1
-    const isNew = insertRow([...READERS.map((read) => read(record, usage)), bodyId]) > 0
-    if (!isNew) return head
-    const link = chainKey === null ? null : linkAfter(chainKey, head.link, line)
-    insertBody([bodyId, line, link])
+    values.push(bodyId)
+    if (insertRow(values) === 0) return head
+    const link = chainKey === null ? null : linkAfter(chainKey, head.link, body)
+    insertBody([bodyId, body, link])
     return { bodyId, link: link ?? head.link }
   }
 
@@ -56,4 +57,12 @@ export function compileAppend(
       throw thrown
     }
   }
+}
+
+/** Null: it is none. */
+function valuesOfRecord(line: string): (string | number | null)[] | null {
+  const record: unknown = JSON.parse(line)
+  if (!isRecord(record)) return null
+  const usage = isRecord(record['usage']) ? record['usage'] : {}
+  return READERS.map((read) => read(record, usage))
 }

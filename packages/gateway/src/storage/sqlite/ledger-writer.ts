@@ -1,5 +1,6 @@
 import type { CounterState } from '../../contracts/limit.ts'
 import type { LedgerWriter } from '../../contracts/store.ts'
+import { UnreadRecord } from '../../contracts/unread-record.ts'
 import type { UsageRecord } from '../../contracts/usage-record.ts'
 import { GatewayError } from '../../errors/gateway-error.ts'
 import { notAnswered, wasSent } from '../sent-records.ts'
@@ -13,7 +14,7 @@ const RETRY_MS = 1000
 const GATHER_TURNS = 2
 
 type Batch = {
-  readonly records: UsageRecord[]
+  readonly records: (UsageRecord | UnreadRecord)[]
   readonly lines: string[]
   /** One promise for the whole batch: it commits or fails as one. */
   readonly outcome: PromiseWithResolvers<void>
@@ -72,9 +73,9 @@ export function createLedgerWriter(writer: Pick<WorkerClient, 'call'>): LedgerWr
       counters.written(message.counters)
       health.recovered()
       batch.outcome.resolve()
-      tellCommitted?.(batch.records)
+      tellCommitted?.(batch.records.filter(isRead))
     } catch (thrown) {
-      kept = batch.records.filter(wasSent).map(notAnswered)
+      kept = batch.records.filter(isSent).map((record) => notAnswered(read(record)))
       health.failed()
       batch.outcome.reject(unavailable(thrown))
     }
@@ -89,22 +90,22 @@ export function createLedgerWriter(writer: Pick<WorkerClient, 'call'>): LedgerWr
   }
 
   return {
-    append(record: UsageRecord, text = JSON.stringify(record)): Promise<void> {
+    append(record) {
       if (closed) return Promise.reject(unavailable('The ledger is closed.'))
       // What was spent is always taken: there is no more of it than there are calls under way.
-      if (waiting.lines.length >= MOST_WAITING && (health.isHealthy() || !wasSent(record))) {
+      if (waiting.lines.length >= MOST_WAITING && (health.isHealthy() || !isSent(record))) {
         health.overflowed()
         return Promise.reject(unavailable('Too many records wait to be written.'))
       }
       waiting.records.push(record)
-      waiting.lines.push(text)
+      waiting.lines.push(lineOf(record))
       schedule()
       return waiting.outcome.promise
     },
     countersFrom(source) {
       takeCounters = source
     },
-    pending: () => [...(inFlight?.records ?? []), ...kept, ...waiting.records],
+    pending: () => [...(inFlight?.records ?? []), ...kept, ...waiting.records].map(read),
     onCommitted: (listener) => void (tellCommitted = listener),
     healthy: health.isHealthy,
     flush,
@@ -116,6 +117,24 @@ export function createLedgerWriter(writer: Pick<WorkerClient, 'call'>): LedgerWr
       await flush()
     },
   }
+}
+
+/** The writer's thread reads the facts where there are some; the record goes on as it came. */
+function lineOf(record: UsageRecord | UnreadRecord): string {
+  if (!(record instanceof UnreadRecord)) return JSON.stringify(record)
+  return `${record.facts}\t${record.text}`
+}
+
+function isRead(record: UsageRecord | UnreadRecord): record is UsageRecord {
+  return !(record instanceof UnreadRecord)
+}
+
+function read(record: UsageRecord | UnreadRecord): UsageRecord {
+  return record instanceof UnreadRecord ? record.read() : record
+}
+
+function isSent(record: UsageRecord | UnreadRecord): boolean {
+  return record instanceof UnreadRecord ? record.wasSent : wasSent(record)
 }
 
 /** Nothing is kept then. */

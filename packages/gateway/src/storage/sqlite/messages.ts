@@ -37,7 +37,10 @@ export type WorkerCall =
   | { readonly kind: 'probe' }
   | { readonly kind: 'close' }
 
-/** Usage records as JSON, one per line, and counters as key, state, key, state. Strings cross threads cheaply. */
+/**
+ * Usage records as JSON, one per line, those of other processes after their `RecordFacts` and a tab; and counters as key, state, key, state.
+ * Strings cross threads cheaply.
+ */
 export type AppendBatch = { readonly lines: string; readonly counters: readonly string[] }
 
 export type WorkerRequest = { readonly id: number; readonly call: WorkerCall }
