@@ -16,13 +16,14 @@ const first = Number(values.seed ?? values.first)
 const count = values.seed === undefined ? Number(values.seeds) : 1
 const redis = await startRedis()
 const client = await connectSim(redis.url)
-const sum = { events: 0, admitted: 0, refused: 0, faults: 0 }
+const sum = { events: 0, admitted: 0, alone: 0, refused: 0, faults: 0 }
 const failed: number[] = []
 const startedMs = performance.now()
 for (let seed = first; seed < first + count; seed++) {
-  const { problem, events, admitted, refused, faults } = await runSharedSeed(seed, client)
+  const { problem, events, admitted, alone, refused, faults } = await runSharedSeed(seed, client)
   sum.events += events
   sum.admitted += admitted
+  sum.alone += alone
   sum.refused += refused
   sum.faults += faults
   if (problem === null) continue
@@ -36,6 +37,6 @@ await redis.stop()
 const seconds = (performance.now() - startedMs) / 1000
 process.stdout.write(
   `${count} seeds, ${failed.length} failed, in ${seconds.toFixed(1)} s: ${sum.events} events, ` +
-    `${sum.admitted} calls admitted, ${sum.refused} refused, ${sum.faults} faults\n`,
+    `${sum.admitted} calls admitted (${sum.alone} without Redis), ${sum.refused} refused, ${sum.faults} faults\n`,
 )
 process.exitCode = failed.length === 0 ? 0 : 1

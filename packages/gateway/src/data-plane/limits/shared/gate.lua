@@ -56,10 +56,6 @@ local steady = floor(steady_us / 1000)
 -- The gate's name for a moment of steady time.
 local function clock_at(steady_at) return now + steady_at - steady end
 
-local function keep_time()
-  call('HSET', KEYS[1], 'latest', latest_us, 'time', time_us, 'steady', steady_us)
-end
-
 -- Calendar, UTC. Months are counted from the year 0.
 
 local DAYS_BEFORE = { 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334 }
@@ -874,7 +870,6 @@ if op == 'reserve' then
     if #wanted > 0 then
       ask_back(wanted)
       if ARGV[7] == '1' then
-        keep_time()
         return { 2, now, wanted }
       end
     end
@@ -900,7 +895,6 @@ if op == 'reserve' then
       local settled, reserved, whole, ends = view(c)
       views[#views + 1] = { settled, reserved, whole, ends, from_lease, amount, is_durable(c) and 1 or 0, ticket }
     end
-    keep_time()
     for _, i in ipairs(holds) do store(KEYS[i], limits[KEYS[i]].name) end
     call('HSET', KEYS[2], ARGV[5], pack(record))
     call('ZADD', KEYS[3], due, ARGV[5])
@@ -934,7 +928,6 @@ if op == 'extend' then
     if #asked > 0 then
       ask_back(asked)
       if ARGV[7] == '1' then
-        keep_time()
         return { 2, now, asked }
       end
     end
@@ -951,7 +944,6 @@ if op == 'extend' then
       views[#views + 1] = { settled, reserved, whole, ends, from_lease, total }
     end
     record.held = reached
-    keep_time()
     for i = FIRST, #KEYS do store(KEYS[i], ARGV[13 + (i - FIRST) * 2]) end
     call('HSET', KEYS[2], ARGV[5], pack(record))
     return { 1, now, reached, views }
@@ -1013,7 +1005,6 @@ if op == 'close' then
           close_holds(c, by_name[ARGV[at + 2]] or {}, tonumber(ARGV[at]), all)
         end
       end
-      keep_time()
     end
     -- Told whatever was done: who asks again after a lost answer has to learn that its use is in there.
     local views = {}
@@ -1049,7 +1040,6 @@ if op == 'renew' then
     if call('HEXISTS', KEYS[2], ARGV[5]) == 0 then return { 0, now } end
     load_all(FIRST, #KEYS)
     local due = steady + tonumber(ARGV[6])
-    keep_time()
     call('ZADD', KEYS[3], due, ARGV[5])
     for i = FIRST, #KEYS do
       local c = loaded[KEYS[i]]
@@ -1089,7 +1079,6 @@ if op == 'reopen' then
         take_more(record, holds, { name = name, c = c, amount = amount - total_of(holds) })
       end
     end
-    keep_time()
     for i = FIRST, #KEYS do store(KEYS[i], ARGV[8 + (i - FIRST) * 5 + 4]) end
     call('HSET', KEYS[2], ARGV[5], pack(record))
     call('ZADD', KEYS[3], due, ARGV[5])
@@ -1125,7 +1114,6 @@ if op == 'report' then
         meter_of(c).close(c, hold_of(meter_of(c).take(c, more), more), more, true)
       end
     end
-    keep_time()
     local views = {}
     for i = FIRST, #KEYS do
       local c = loaded[KEYS[i]]
@@ -1146,7 +1134,6 @@ if op == 'sync' then
       local at = 6 + (i - FIRST) * 4
       set_lease(counter(KEYS[i], ARGV[at], ARGV[at + 1], true), tonumber(ARGV[at + 2]), steady + tonumber(ARGV[5]))
     end
-    keep_time()
     for i = FIRST, #KEYS do store(KEYS[i], ARGV[6 + (i - FIRST) * 4 + 3]) end
     return { 1, now }
   end
@@ -1185,7 +1172,6 @@ if op == 'beat' then
         answers[#answers + 1] = { grown, share, settled, reserved, whole, ends, members }
       end
     end
-    keep_time()
     for i = FIRST, #KEYS do
       if loaded[KEYS[i]] then store(KEYS[i], ARGV[6 + (i - FIRST) * 5 + 4]) end
     end
@@ -1206,17 +1192,14 @@ if op == 'attach' then
       call('DEL', KEYS[5])
     end
     call('HSET', KEYS[1], 'c:' .. process, ARGV[8])
-    keep_time()
     return { fresh and 1 or 0, now, generation }
   end
 end
 
--- The process has brought what it knew. When all have, or the time is over, the gate opens. Every call keeps the time,
--- because nothing else does while all wait.
+-- The process has brought what it knew. When all have, or the time is over, the gate opens.
 if op == 'ready' then
   function ops.ready()
     call('ZADD', KEYS[5], steady, process)
-    keep_time()
     if steady < tonumber(meta[4] or 0) then
       local expect = tonumber(call('HGET', KEYS[1], 'expect') or 1)
       if call('ZCARD', KEYS[5]) < expect then return { 0, now } end
@@ -1244,7 +1227,6 @@ if op == 'restore' then
       end
       c.u = nil
     end
-    keep_time()
     for i = FIRST, #KEYS do store(KEYS[i], ARGV[6 + (i - FIRST) * 4 + 3]) end
     return { 1, now }
   end
@@ -1357,7 +1339,6 @@ if op == 'change' then
       end
       states[#states + 1] = c and saved(c) or {}
     end
-    keep_time()
     for i = FIRST, #KEYS do
       if loaded[KEYS[i]] then store(KEYS[i], ARGV[7 + i - FIRST]) end
     end
@@ -1383,4 +1364,6 @@ end
 
 -- Another generation is another set of counters: what was known of them no longer holds.
 if op ~= 'attach' and (not generation or generation .. '/' .. (meta[6] or '') ~= ARGV[3]) then return { 3, now } end
+-- Of every call, so that no answer is older than the one before.
+call('HSET', KEYS[1], 'latest', latest_us, 'time', time_us, 'steady', steady_us)
 return ops[op]()

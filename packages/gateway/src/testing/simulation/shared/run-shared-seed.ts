@@ -22,6 +22,8 @@ export type SharedResult = {
   readonly problem: string | null
   readonly events: number
   readonly admitted: number
+  /** Of these, without the server. */
+  readonly alone: number
   readonly refused: number
   readonly faults: number
 }
@@ -50,7 +52,7 @@ export async function runSharedSeed(
   const redis = await SimRedis.create(world, client, script)
   const truth = new Truth()
   const weather = { loss: 0 }
-  const place = { world, redis, truth, weather }
+  const place = { world, redis, truth, weather, size: world.chance(0.5) ? 50 : 12 }
   const members = Array.from({ length: 3 + world.below(2) }, (_, i) => new SimMember(i, place))
   const run: Run = { world, redis, truth, members, weather, faults: 0 }
   for (const member of members) {
@@ -79,13 +81,14 @@ export async function runSharedSeed(
   await goOn(world.nowMs + LAST_MS)
   problem ??= await brokenAtEnd(run)
   for (const { link } of members) link?.kill()
-  const sum = (field: 'admitted' | 'refused'): number =>
+  const sum = (field: 'admitted' | 'alone' | 'refused'): number =>
     members.reduce((all, member) => all + member[field], 0)
   const told = problem === null ? null : `at ${world.nowMs} ms: ${problem}`
   return {
     problem: told,
     events,
     admitted: sum('admitted'),
+    alone: sum('alone'),
     refused: sum('refused'),
     faults: run.faults,
   }

@@ -12,6 +12,7 @@ const MOST_TO_FIND = 40
 /** Faults of the script that have to be found: what it does right, and what it would do wrong. */
 const PLANTED = [
   ['an end that is told twice counts twice', "call('HDEL', KEYS[2], ARGV[5])", ''],
+  ['what others lease is spent too', 'local others = leased(c, process)', 'local others = 0'],
   ['a lost counter is empty', 'meter_of(c).merge(c, cjson.decode(ARGV[at + 2]))', ''],
 ] as const
 

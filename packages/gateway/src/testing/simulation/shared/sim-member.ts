@@ -6,6 +6,7 @@ import type {
   LimitCharge,
   Reservation,
 } from '../../../contracts/limit.ts'
+import { OutageReservation } from '../../../data-plane/limits/shared/outage-gate.ts'
 import { SharedGate } from '../../../data-plane/limits/shared/shared-gate.ts'
 import type { World } from '../world.ts'
 import { SimLink, type Weather } from './sim-link.ts'
@@ -29,6 +30,8 @@ export type Place = {
   readonly redis: SimRedis
   readonly truth: Truth
   readonly weather: Weather
+  /** Of calls: where they are small, what a gateway leases lets it serve some alone. */
+  readonly size: number
 }
 
 type Call = {
@@ -43,6 +46,8 @@ export class SimMember {
   isUp = false
   readonly machine: { skewMs: number } = { skewMs: 0 }
   admitted = 0
+  /** Of these, without the server. */
+  alone = 0
   refused = 0
   crashes = 0
   link: SimLink | null = null
@@ -102,8 +107,8 @@ export class SimMember {
     const life = this.#life
     const charges = sharedCharges(world.below(2))
     const demand: Demand = {
-      inputTokens: 1 + world.below(60),
-      outputTokens: 20 + world.below(200),
+      inputTokens: 1 + world.below(this.#place.size),
+      outputTokens: 5 + world.below(4 * this.#place.size),
       fixedCostPicoUsd: null,
       outputPicoUsd: 0,
       mayLease: world.chance(0.5),
@@ -117,6 +122,7 @@ export class SimMember {
       return
     }
     this.admitted += 1
+    if (result.reservation instanceof OutageReservation) this.alone += 1
     const call = { id, charges, demand, reservation: result.reservation }
     this.#calls.set(id, call)
     this.#note(call)

@@ -7,8 +7,8 @@ const LIMITS: readonly LimitPlan[] = [
   limitOf(lifetime(2_500), { id: 'life', whenShort: 'shrink', minOutputTokens: 5 }),
   limitOf(lifetime(4_000), { id: 'leased', reserve: 'lease', scope: 'team' }),
   limitOf(fixed(5_000, DAY), { id: 'day', unit: 'output_tokens', scope: 'global' }),
-  limitOf(lifetime(70), { id: 'calls', unit: 'requests', scope: 'global' }),
-  limitOf(concurrent(14), { id: 'parallel', unit: 'concurrent', scope: 'global' }),
+  limitOf(lifetime(150), { id: 'calls', unit: 'requests', scope: 'global' }),
+  limitOf(concurrent(40), { id: 'parallel', unit: 'concurrent', scope: 'global' }),
 ]
 
 export function sharedCharges(user: number): readonly LimitCharge[] {
