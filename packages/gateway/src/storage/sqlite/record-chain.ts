@@ -2,6 +2,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
 import { appendFileSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { isRecord } from '../../lib/is-record.ts'
 import type { Engine } from './engine.ts'
+import { type KeyedHash, keyedHash } from './keyed-hash.ts'
 
 /**
  * The chain over the records, in the order of their commits: each link is a keyed hash of the one before and of the
@@ -12,8 +13,17 @@ export type ChainPoint = { readonly bodyId: number; readonly link: Uint8Array }
 const GENESIS = 'tollgate ledger, first link'
 const NOTHING = new Uint8Array(0)
 
+/** As many as the operator has secrets: the present one and former ones. */
+const hashes = new Map<string, KeyedHash>()
+
+/** Hot: once per record. */
 export function linkAfter(key: string, before: Uint8Array, body: string): Buffer {
-  return createHmac('sha256', key).update(before).update(body).digest()
+  let hash = hashes.get(key)
+  if (hash === undefined) {
+    hash = keyedHash(key)
+    hashes.set(key, hash)
+  }
+  return hash(before, body)
 }
 
 export function sameLink(one: Uint8Array, other: Uint8Array): boolean {
