@@ -1,3 +1,5 @@
+import type { SharedReading } from './shared-counters.ts'
+
 export const LIMIT_UNITS = [
   'requests',
   'tokens',
@@ -206,6 +208,11 @@ export type Gate = {
   takeChanged(): readonly CounterState[]
   restore(states: readonly CounterState[]): void
   list(): Eventually<readonly CounterView[]>
+  /**
+   * Durable counters that other processes count too, and those of these keys besides. Absent: nobody else counts, and the
+   * store has them. Throws `ServerAway`.
+   */
+  readDurable?(besides: readonly string[]): Promise<SharedReading>
   /** Reservations that are neither settled nor released. */
   openReservations(): number
   /** Sets the used amount to zero. `value` null: every counter of the limit. Returns the counters changed. */

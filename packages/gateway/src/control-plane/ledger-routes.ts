@@ -1,7 +1,6 @@
 import * as z from 'zod'
 import { strict } from '../config/validate.ts'
-import type { LedgerReading } from '../contracts/ledger-proof.ts'
-import { recount, type Recount } from '../data-plane/limits/recount.ts'
+import type { Recount } from '../data-plane/limits/recount.ts'
 import type { LedgerVerification, RecountView } from './ledger-api.ts'
 import { AdminError } from './admin-error.ts'
 import { type AdminRoute, jsonRoute, NO_BODY, NO_QUERY } from './admin-route.ts'
@@ -11,6 +10,7 @@ import {
   reconcileBody,
 } from './ledger-schemas.ts'
 import { reconcile } from './reconcile.ts'
+import { type VerifiedLedger, verifyLedger } from './verify-ledger.ts'
 
 const NANO_USD_PER_USD = 1_000_000_000
 
@@ -27,7 +27,7 @@ export const LEDGER_ROUTES: readonly AdminRoute[] = [
       if (proof === undefined) {
         throw new AdminError('not_available', 'This store cannot prove its records.')
       }
-      return verificationView(await proof.read({ chain: query.chain === 'true' }))
+      return verificationView(await verifyLedger(control, proof, { chain: query.chain === 'true' }))
     },
   }),
   jsonRoute({
@@ -41,8 +41,8 @@ export const LEDGER_ROUTES: readonly AdminRoute[] = [
   }),
 ]
 
-function verificationView(reading: LedgerReading): LedgerVerification {
-  const counters = recount(reading.counters, reading.charged).map(recountView)
+function verificationView({ reading, recounts }: VerifiedLedger): LedgerVerification {
+  const counters = recounts.map(recountView)
   const differences = counters.filter(({ difference }) => difference !== null && difference !== 0)
   const { chain } = reading
   return {

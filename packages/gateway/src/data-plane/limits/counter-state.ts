@@ -54,7 +54,7 @@ export function restoreCounter(
   stored: CounterState,
   options: { readonly nowMs: number; readonly chargeOpen: boolean },
 ): Counter {
-  const { limit, value, era, meter } = readCounterState(stored)
+  const { limit, value, era, meter, isShared } = readCounterState(stored)
   const { kind } = limit.algorithm
   return named(stored, () => {
     const saved = { ...options, state: meter }
@@ -63,7 +63,8 @@ export function restoreCounter(
       value,
       meter: restoreMeter(limit.algorithm, saved),
       restored: true,
-      era: era ?? { id: options.nowMs, base: settledParts(kind, meter) ?? [] },
+      // Records of shared counters may be in other ledgers too: here begins what this one says.
+      era: (isShared ? null : era) ?? { id: options.nowMs, base: settledParts(kind, meter) ?? [] },
     })
   })
 }
@@ -74,6 +75,8 @@ export type ReadCounterState = {
   /** Null: the state is of a version that did not say which charges make it up. */
   readonly era: Era | null
   readonly meter: State
+  /** Of a counter that other processes count too. */
+  readonly isShared: boolean
 }
 
 /** What a stored state says. Throws an `Error` that names the counter. */
@@ -86,6 +89,7 @@ export function readCounterState(stored: CounterState): ReadCounterState {
       value: readText(state, 'value'),
       era: readEra(state),
       meter: readRecord(state, 'meter'),
+      isShared: typeof state['generation'] === 'string',
     }
   })
 }

@@ -28,6 +28,26 @@ export function recount(
   return states.map((state) => recountOne(state, byCounter.get(state.counterKey) ?? []))
 }
 
+/** What is counted of a unit in a window, as `DurableCharge.at` names it. */
+export type Parts = readonly (readonly [at: number, amount: number])[]
+
+/** The sum of what is of the window `oldest` or a later one. */
+export function sumSince(parts: Parts, oldest: number): number {
+  let sum = 0
+  for (const [at, amount] of parts) if (at >= oldest) sum += amount
+  return sum
+}
+
+export function chargedSince(charged: readonly ChargeSum[], era: number, oldest: number): number {
+  return sumSince(
+    charged.filter((sum) => sum.era === era).map(({ at, amount }) => [at, amount]),
+    oldest,
+  )
+}
+
+export const NOT_A_SUM = 'a bucket gives back as time passes'
+export const NO_ERA = 'not charged since records say what they charged'
+
 function recountOne(stored: CounterState, charged: readonly ChargeSum[]): Recount {
   const { limit, value, era, meter } = readCounterState(stored)
   const { id, scope, unit, algorithm } = limit
@@ -43,16 +63,12 @@ function recountOne(stored: CounterState, charged: readonly ChargeSum[]): Recoun
     counted,
   }
   if (parts === null) {
-    return { ...facts, recounted: null, reason: 'a bucket gives back as time passes' }
+    return { ...facts, recounted: null, reason: NOT_A_SUM }
   }
   if (era === null) {
-    return { ...facts, recounted: null, reason: 'not charged since records say what they charged' }
+    return { ...facts, recounted: null, reason: NO_ERA }
   }
   const oldest = parts[0]?.[0] ?? Infinity
-  let recounted = 0
-  for (const [at, amount] of era.base) if (at >= oldest) recounted += amount
-  for (const sum of charged) {
-    if (sum.era === era.id && sum.at >= oldest) recounted += sum.amount
-  }
+  const recounted = sumSince(era.base, oldest) + chargedSince(charged, era.id, oldest)
   return { ...facts, recounted, reason: null }
 }

@@ -5,11 +5,17 @@ import {
   LIMIT_UNITS,
   type LimitScope,
 } from '../../../contracts/limit.ts'
-import type { ScriptConnection, ScriptValue } from '../../../contracts/script-server.ts'
+import {
+  type ScriptConnection,
+  type ScriptValue,
+  ServerAway,
+} from '../../../contracts/script-server.ts'
+import type { SharedCounter, SharedReading } from '../../../contracts/shared-counters.ts'
 import { StoreError } from '../../../errors/store-error.ts'
 import { isRecord } from '../../../lib/is-record.ts'
 import { BATCH, batches, listOf, numberOf } from './script-calls.ts'
 import type { SharedGateParts } from './gate-parts.ts'
+import { type SavedWords, storedState } from './known-states.ts'
 
 type NamedView = { readonly name: string; readonly view: CounterView }
 
@@ -46,15 +52,48 @@ export async function changeCounters(
     const answer = await parts.call(connection, 'change', batch, args)
     const at = { generation: parts.generation(), nowMs: answer.nowMs }
     for (const [index, name] of batch.entries()) {
-      const [description, meter] = listOf(answer.list(2)[index])
-      if (typeof description !== 'string' || typeof meter !== 'string') continue
-      states.push(parts.known.learn(name, { description, meter }, at))
+      const words = wordsOf(answer.list(2)[index])
+      if (words === null) continue
+      states.push(parts.known.learn(name, words, at))
       parts.dirty.add(name)
       const seen = parts.seen.find(name)
       if (seen !== null) seen.counted = false
     }
   }
   return states
+}
+
+/** Description, state and era, as `saved` of gate.lua gives them. Null: there is no such counter. */
+export function wordsOf(told: ScriptValue | undefined): SavedWords | null {
+  const [description, meter, era] = listOf(told)
+  if (typeof description !== 'string' || typeof meter !== 'string') return null
+  return { description, meter, era: typeof era === 'string' ? era : '' }
+}
+
+/** Every counter of an hour or more, and those named besides, as they are now. Throws `ServerAway`. */
+export async function readDurable(
+  parts: SharedGateParts,
+  connection: ScriptConnection | null,
+  besides: readonly string[],
+): Promise<SharedReading> {
+  if (connection === null) throw new ServerAway('Redis is away.')
+  const counters: SharedCounter[] = []
+  let nowMs = 0
+  const names = new Set([...(await allNames(parts, connection)), ...besides])
+  for (const batch of batches([...names])) {
+    const answer = await parts.call(connection, 'save', batch, [])
+    nowMs = answer.nowMs
+    const at = { generation: parts.generation(), nowMs }
+    for (const [index, counterKey] of batch.entries()) {
+      const told = answer.list(2)[index]
+      const words = wordsOf(told)
+      if (words === null) continue
+      const { state } = storedState(counterKey, words, at)
+      counters.push({ counterKey, state, ledgers: listOf(listOf(told)[3]).map(String) })
+    }
+  }
+  const { ledger = null } = parts.options
+  return { nowMs, generation: parts.generation(), ledger, counters }
 }
 
 async function namedViews(

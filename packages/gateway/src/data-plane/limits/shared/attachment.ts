@@ -140,8 +140,8 @@ export class Attachment {
     for (const one of answer.list(2)) {
       const [name, ...counters] = listOf(one).map(String)
       if (name === undefined || open.has(name) || isEnding(name)) continue
-      const args = counters.flatMap((counter) => ['0', '', counter])
-      await call(connection, 'close', counters, [name, 'forget', '', ...args])
+      const args = counters.flatMap((counter) => ['0', '', counter, ''])
+      await call(connection, 'close', counters, [name, 'forget', '', '', ...args])
     }
   }
 

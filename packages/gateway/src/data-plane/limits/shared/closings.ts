@@ -62,9 +62,11 @@ export class Closings {
 
   async #close(connection: ScriptConnection, closing: Closing): Promise<void> {
     const { name, kind, holds, used } = closing
-    const args = [name, kind, this.#answered.splice(0).join(' ')]
-    for (const [index, { charge }] of holds.entries()) {
+    const args = [name, kind, this.#answered.splice(0).join(' '), this.#parts.options.ledger ?? '']
+    for (const [index, { charge, counted, used: said }] of holds.entries()) {
       args.push(String(used[index] ?? 0), charge.limit.alerts.join(','), charge.counterKey)
+      const inRecord = kind === 'settle' && counted !== undefined && said !== undefined
+      args.push(inRecord ? `${counted.at} ${counted.era}` : '')
     }
     const names = holds.map(({ charge }) => charge.counterKey)
     const answer = await this.#parts.call(connection, 'close', names, args)

@@ -18,6 +18,8 @@ export type SharedGateOptions = {
   /** The state of the server: null while it is up. Called on each change. */
   readonly onState: (problem: string | null) => void
   readonly onWarning: (warning: string) => void
+  /** Name of the ledger that has a record of what is settled here. Absent: there is none. */
+  readonly ledger?: string
   readonly openOnRestore?: 'charge' | 'forget'
   /** Tests: the clock is the server's time too, and nothing is done in the background. */
   readonly virtual?: boolean

@@ -163,6 +163,8 @@ function builders.fixed()
     c.ex = c.ex + extra
   end
 
+  function fixed.parts(c) return c.s and { { c.s, c.st } } or {} end
+
   function fixed.save(c)
     return { start_ms = c.s or now, end_ms = c.e or now, settled = c.st, open = c.rs, extra = c.ex }
   end
@@ -203,6 +205,7 @@ function builders.lifetime()
   function lifetime.idle(c) return c.op == 0 and c.st == 0 and c.ex == 0 end
   function lifetime.reset(c) c.st, c.ex = 0, 0 end
   function lifetime.grant(c, extra) c.ex = c.ex + extra end
+  function lifetime.parts(c) return { { 0, c.st } } end
   function lifetime.save(c) return { settled = c.st, open = c.rs, extra = c.ex } end
   function lifetime.merge(c, m) c.st, c.ex = max(c.st, m.settled), max(c.ex, m.extra) end
   function lifetime.expires() return nil end
@@ -341,6 +344,12 @@ function builders.sliding()
 
   function sliding.grant(c, extra)
     c.ex, c.xu = c.ex + extra, now + c.p.longest
+  end
+
+  function sliding.parts(c)
+    local parts = {}
+    for i = 1, #c.sl do parts[i] = { c.sl[i], c.ss[i] } end
+    return parts
   end
 
   function sliding.save(c)
@@ -548,12 +557,68 @@ local function meter_of(c) return meter(c.p.kind) end
 
 local function hold_of(ticket, amount) return { ticket = ticket, amount = amount } end
 
+-- Lives for an hour or more: its state is kept with the ledger.
+local function is_long(p)
+  local kind = p.kind
+  if kind == 'lifetime' then return true end
+  if kind == 'concurrent' then return false end
+  if kind == 'bucket' then return p.perms == 0 or p.amount * p.parts / p.perms >= HOUR_MS end
+  return p.longest >= HOUR_MS
+end
+
+-- What usage records say of a counter. er: its era, which a record names, so that what was counted before a reset or a loss
+-- is told from what came after. bs: of this era, what is counted less what records say, as { window, amount }. lg: the
+-- ledgers that have records of this era. So settled = bs + the records, or somebody changed one of them.
+
+local function begin_era(c)
+  c.bs, c.lg = nil, nil
+  if c.p.kind == 'bucket' or not is_long(c.p) then
+    c.er = false
+    return
+  end
+  c.er = max(now, (c.er or 0) + 1)
+  for _, part in ipairs(meter_of(c).parts(c)) do
+    if part[2] > 0 then
+      c.bs = c.bs or {}
+      c.bs[#c.bs + 1] = part
+    end
+  end
+end
+
+local function unsaid(c, at, amount)
+  if not c.er or amount == 0 then return end
+  local parts = c.bs or {}
+  c.bs = parts
+  for _, part in ipairs(parts) do
+    if part[1] == at then
+      part[2] = part[2] + amount
+      return
+    end
+  end
+  parts[#parts + 1] = { at, amount }
+  -- More windows than one counter has: the oldest is over.
+  if #parts <= 2 * SLOTS then return end
+  local oldest = 1
+  for i, part in ipairs(parts) do
+    if part[1] < parts[oldest][1] then oldest = i end
+  end
+  table.remove(parts, oldest)
+end
+
+-- Adds to what is used, without a record.
+local function add_use(c, amount)
+  local ticket = meter_of(c).take(c, amount)
+  meter_of(c).close(c, hold_of(ticket, amount), amount, true)
+  unsaid(c, ticket, amount)
+end
+
 -- Another algorithm or window keeps what was counted, as used now; another unit cannot.
 local function replaced(old, p)
   local c = new_counter(p, old.inc + 1)
-  c.replaced, c.L, c.T, c.reset_at = true, old.L, old.T, old.reset_at
+  c.replaced, c.L, c.T, c.reset_at, c.er = true, old.L, old.T, old.reset_at, old.er
   if old.p.unit ~= p.unit then
     c.L = nil
+    begin_era(c)
     return c
   end
   local m = meter_of(old)
@@ -562,6 +627,7 @@ local function replaced(old, p)
     local ticket = meter_of(c).take(c, amount)
     meter_of(c).close(c, hold_of(ticket, amount), amount, true)
   end
+  begin_era(c)
   return c
 end
 
@@ -595,6 +661,8 @@ local function load_all(first, last)
     if states[i] then
       local c = unpack_(states[i])
       meter_of(c).advance(c)
+      -- Of a version that did not keep it.
+      if c.er == nil then begin_era(c) end
       loaded[names[i]] = c
     end
   end
@@ -609,6 +677,7 @@ local function counter(key, text, descr, unsure)
   else
     c = new_counter(parameters(text), now * 1000)
     c.g, c.d, c.fresh, c.u = text, descr, true, unsure
+    begin_era(c)
   end
   loaded[key] = c
   return c
@@ -617,13 +686,7 @@ end
 -- It is not there, or was made by somebody who did not know whether it was lost.
 local function is_unsure(key) return not loaded[key] or loaded[key].u end
 
-local function is_durable(c)
-  local kind = c.p.kind
-  if kind == 'lifetime' then return true end
-  if kind == 'concurrent' then return false end
-  if kind == 'bucket' then return c.p.perms == 0 or c.p.amount * c.p.parts / c.p.perms >= HOUR_MS end
-  return c.p.longest >= HOUR_MS
-end
+local function is_durable(c) return is_long(c.p) end
 
 local function leased(c, except)
   local sum = 0
@@ -893,7 +956,7 @@ if op == 'reserve' then
       c.due = max(c.due or 0, due)
       record.holds[#record.holds + 1] = { limit.name, c.inc, ticket, amount, limit.leased and 1 or 0 }
       local settled, reserved, whole, ends = view(c)
-      views[#views + 1] = { settled, reserved, whole, ends, from_lease, amount, is_durable(c) and 1 or 0, ticket }
+      views[#views + 1] = { settled, reserved, whole, ends, from_lease, amount, is_durable(c) and 1 or 0, ticket, c.er or -1 }
     end
     for _, i in ipairs(holds) do store(KEYS[i], limits[KEYS[i]].name) end
     call('HSET', KEYS[2], ARGV[5], pack(record))
@@ -965,27 +1028,42 @@ local function reached_alerts(c, fractions)
 end
 
 -- Of the usage, windows take what was reserved in them, in order, and the last takes the rest.
-local function close_holds(c, holds, used, all)
+-- `said`: "window era", where the record says that all of it was used; empty: no record says so.
+local function close_holds(c, holds, used, all, said)
+  local at, era = string.match(said, '^(%S+) (%S+)$')
+  local by_record = c.er and tonumber(era) == c.er and used or 0
+  if by_record > 0 then
+    c.lg = c.lg or {}
+    c.lg[ARGV[8]] = 1
+  end
   for j, hold in ipairs(holds) do
     local share = (all or j < #holds) and hold[4] or used
     if not all then share = min(share, used) end
     used = used - share
     local taken = hold_of(hold[3], hold[4])
+    local counted = share
     if c.inc == hold[2] then
       meter_of(c).close(c, taken, share, true)
       c.op = c.op - 1
       if hold[5] == 1 then c.nl = max(0, (c.nl or 0) - 1) end
     elseif not (c.replaced and hold[2] < c.inc) then
       meter_of(c).close(c, taken, share, false)
+    else
+      counted = 0
     end
+    if by_record > 0 and tonumber(at) == hold[3] then
+      counted, by_record = counted - by_record, 0
+    end
+    unsaid(c, hold[3], counted)
   end
+  if by_record > 0 then unsaid(c, tonumber(at), -by_record) end
 end
 
 -- `forget`: its end was answered by a server that is lost. What it used of durable counters was brought by those who knew
 -- it; of others it is taken as used.
 -- Answers 2 when the same process had ended it before, and 0 when there is none.
--- ARGV: 5 reservation, 6 `settle`, `release`, `expire` or `forget`, 7 reservations whose end was answered, by spaces; then per counter
--- of the reservation: used, alerts, name.
+-- ARGV: 5 reservation, 6 `settle`, `release`, `expire` or `forget`, 7 reservations whose end was answered, by spaces, 8 the
+-- ledger that has the record; then per counter of the reservation: used, alerts, name, where the record says that it was used.
 if op == 'close' then
   function ops.close()
     local packed = call('HGET', KEYS[2], ARGV[5])
@@ -995,21 +1073,21 @@ if op == 'close' then
       local expire = ARGV[6] == 'expire'
       if expire and steady < tonumber(call('ZSCORE', KEYS[3], ARGV[5]) or 0) then return { 0, now, {} } end
       for i = FIRST, #KEYS do
-        local at, c = 8 + (i - FIRST) * 3, loaded[KEYS[i]]
+        local at, c = 9 + (i - FIRST) * 4, loaded[KEYS[i]]
         if c then
           if c.restored then
             c.restored = nil
             reached_alerts(c, ARGV[at + 1])
           end
           local all = expire or (ARGV[6] == 'forget' and not is_durable(c))
-          close_holds(c, by_name[ARGV[at + 2]] or {}, tonumber(ARGV[at]), all)
+          close_holds(c, by_name[ARGV[at + 2]] or {}, tonumber(ARGV[at]), all, ARGV[at + 3])
         end
       end
     end
     -- Told whatever was done: who asks again after a lost answer has to learn that its use is in there.
     local views = {}
     for i = FIRST, #KEYS do
-      local at, c = 8 + (i - FIRST) * 3, loaded[KEYS[i]]
+      local at, c = 9 + (i - FIRST) * 4, loaded[KEYS[i]]
       local view_of = {}
       if c then
         local alerts = packed and ARGV[6] == 'settle' and reached_alerts(c, ARGV[at + 1]) or {}
@@ -1110,9 +1188,7 @@ if op == 'report' then
       local at = 5 + (i - FIRST) * 5
       local c = counter(KEYS[i], ARGV[at], ARGV[at + 1], true)
       local more = told_more(c, ARGV[at + 2], tonumber(ARGV[at + 3]))
-      if more > 0 and c.p.kind ~= 'concurrent' then
-        meter_of(c).close(c, hold_of(meter_of(c).take(c, more), more), more, true)
-      end
+      if more > 0 and c.p.kind ~= 'concurrent' then add_use(c, more) end
     end
     local views = {}
     for i = FIRST, #KEYS do
@@ -1226,6 +1302,7 @@ if op == 'restore' then
         end
       end
       c.u = nil
+      begin_era(c)
     end
     for i = FIRST, #KEYS do store(KEYS[i], ARGV[6 + (i - FIRST) * 4 + 3]) end
     return { 1, now }
@@ -1251,7 +1328,18 @@ local function json(value)
   return '{' .. table.concat(parts, ',') .. '}'
 end
 
-local function saved(c) return { c.d, json(meter_of(c).save(c)) } end
+-- Description, state, era and ledgers.
+local function saved(c)
+  local era, ledgers = '', {}
+  if c.er then
+    local parts = {}
+    for i, part in ipairs(c.bs or {}) do parts[i] = json(part) end
+    era = '"era":' .. number_text(c.er) .. ',"base":[' .. table.concat(parts, ',') .. ']'
+      .. ',"settled":' .. number_text(meter_of(c).settled(c))
+  end
+  for ledger in pairs(c.lg or {}) do ledgers[#ledgers + 1] = ledger end
+  return { c.d, json(meter_of(c).save(c)), era, ledgers }
+end
 
 local function with_names(id, r)
   local one = { id }
@@ -1331,6 +1419,7 @@ if op == 'change' then
       if c then
         if ARGV[5] == 'reset' then
           meter_of(c).reset(c)
+          begin_era(c)
           c.al = nil
           if is_durable(c) then c.reset_at = now end
         else

@@ -1,5 +1,5 @@
 import type { ScriptConnection } from '../../../contracts/script-server.ts'
-import { sweepIndex } from './administration.ts'
+import { sweepIndex, wordsOf } from './administration.ts'
 import type { Attachment } from './attachment.ts'
 import { BATCH, batches, keysOf, listOf, numberOf, perCounter } from './script-calls.ts'
 import type { SeenCounter } from './seen-counters.ts'
@@ -85,9 +85,8 @@ export class Housekeeping {
       const answer = await call(connection, 'save', batch, [])
       const at = { generation: this.#parts.generation(), nowMs: answer.nowMs }
       for (const [index, name] of batch.entries()) {
-        const [description, meter] = listOf(answer.list(2)[index])
-        if (typeof description !== 'string' || typeof meter !== 'string') continue
-        known.learn(name, { description, meter }, at)
+        const words = wordsOf(answer.list(2)[index])
+        if (words !== null) known.learn(name, words, at)
       }
     }
   }
@@ -99,8 +98,8 @@ export class Housekeeping {
     for (const one of answer.list(2)) {
       const [name, ...counters] = listOf(one).map(String)
       if (name === undefined) continue
-      const args = counters.flatMap((counter) => ['0', '', counter])
-      const ended = await call(connection, 'close', counters, [name, 'expire', '', ...args])
+      const args = counters.flatMap((counter) => ['0', '', counter, ''])
+      const ended = await call(connection, 'close', counters, [name, 'expire', '', '', ...args])
       for (const [index, counter] of counters.entries()) {
         const view = listOf(ended.list(2)[index])
         if (view.length > 0) this.#parts.seen.find(counter)?.learn(view, ended.nowMs)

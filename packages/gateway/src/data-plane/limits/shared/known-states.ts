@@ -16,6 +16,24 @@ type KnownState = {
   readonly chargeOpen: boolean
 }
 
+/** The server's own words about a counter. `era`: empty where records do not add up to it. */
+export type SavedWords = {
+  readonly description: string
+  readonly meter: string
+  readonly era: string
+}
+
+/** As the store keeps the counter. */
+export function storedState(
+  counterKey: string,
+  { description, meter, era }: SavedWords,
+  at: { readonly generation: string; readonly nowMs: number },
+): CounterState {
+  const ends = JSON.stringify({ generation: at.generation, saved_at_ms: at.nowMs }).slice(1)
+  const parts = ['{"format":1', description, `"meter":${meter}`, era, ends]
+  return { counterKey, state: parts.filter((part) => part !== '').join(',') }
+}
+
 /** A counter to be built up again: what it is, and its state for the script. */
 export type LostCounter = {
   readonly charge: LimitCharge
@@ -52,12 +70,10 @@ export class KnownStates {
   /** The server's own words: description and state of the counter. */
   learn(
     counterKey: string,
-    words: { readonly description: string; readonly meter: string },
+    words: SavedWords,
     at: { readonly generation: string; readonly nowMs: number },
   ): CounterState {
-    const extras = JSON.stringify({ generation: at.generation, saved_at_ms: at.nowMs }).slice(1)
-    const state = `{"format":1,${words.description},"meter":${words.meter},${extras}`
-    const stored = { counterKey, state }
+    const stored = storedState(counterKey, words, at)
     this.#byKey.set(counterKey, {
       stored,
       generation: at.generation,

@@ -52,9 +52,14 @@ export class OpenCharges implements DurableCharges {
     return named(`${this.#parts.generation()} ${reservation.name}`, reservation.holds)
   }
 
-  /** The server's counters are no sums of this store's records. */
-  settled(): readonly DurableCharge[] {
-    return []
+  /** What the server is told that the record says. What was admitted without it is counted there without a record. */
+  settled(reservation: Reservation): readonly DurableCharge[] {
+    if (!(reservation instanceof SharedReservation)) return []
+    return reservation.holds.flatMap(({ charge, counted, used = 0 }) =>
+      counted === undefined || used === 0
+        ? []
+        : [{ counter: charge.counterKey, amount: used, ...counted }],
+    )
   }
 
   charge(all: readonly HeldCharge[]): readonly DurableCharge[] {

@@ -14,13 +14,14 @@ import type {
   ReserveResult,
 } from '../../../contracts/limit.ts'
 import { type ScriptConnection, ServerAway } from '../../../contracts/script-server.ts'
+import type { SharedReading } from '../../../contracts/shared-counters.ts'
 import { actualAmount, demandedAmount } from '../amounts.ts'
 import { gateOfViews } from '../gate-of-views.ts'
 import { isLeased } from '../lease.ts'
 import { checkDemand, isAmount } from '../memory-gate.ts'
 import { Adoptions, orReported } from './adoptions.ts'
 import { Attachment } from './attachment.ts'
-import { changeCounters, listCounters } from './administration.ts'
+import { changeCounters, listCounters, readDurable } from './administration.ts'
 import { type Closing, Closings } from './closings.ts'
 import { Extensions } from './extensions.ts'
 import type { SharedGateOptions, SharedGateParts } from './gate-parts.ts'
@@ -193,6 +194,9 @@ export class SharedGate implements Gate {
       const { outputs } = this.#parts.seen.of(charge)
       outputs.of(own.demand.model ?? '').add(actual.outputTokens)
     }
+    if (this.#parts.options.ledger !== undefined) {
+      for (const [index, hold] of own.holds.entries()) hold.used = used[index] ?? 0
+    }
     const closing: Closing = { name: own.name, kind: 'settle', holds: own.holds, used }
     if (own.taken) return this.#closings.add(this.#live, closing)
     const report = (uses: readonly NamedUse[]): void => this.#reports.add(this.#live, uses)
@@ -238,6 +242,10 @@ export class SharedGate implements Gate {
 
   list(): Promise<readonly CounterView[]> {
     return listCounters(this.#parts, this.#live)
+  }
+
+  readDurable(besides: readonly string[]): Promise<SharedReading> {
+    return readDurable(this.#parts, this.#live, besides)
   }
 
   async fork(aheadMs: number): Promise<ProcessGate> {
@@ -320,7 +328,10 @@ export class SharedGate implements Gate {
       counter.lease = Math.max(0, counter.lease - numberOf(view[4]))
       counter.durable = numberOf(view[6]) === 1
       if (counter.durable) dirty.add(charge.counterKey)
-      return { charge, amount: numberOf(view[5]), leased: isLeased(charge.limit, demand) }
+      const amount = numberOf(view[5])
+      const leased = isLeased(charge.limit, demand)
+      const [at, era] = [numberOf(view[7]), numberOf(view[8])]
+      return era < 0 ? { charge, amount, leased } : { charge, amount, leased, counted: { at, era } }
     })
     const outputTokens = answer.number(2)
     const shrunk = outputTokens < demand.outputTokens

@@ -1,8 +1,15 @@
 import type { Demand, LimitCharge, Refusal, Reservation } from '../../../contracts/limit.ts'
 
+/** Where a usage record says that its charge was counted; see `DurableCharge`. */
+type CountedAt = { readonly at: number; readonly era: number }
+
 /** What a reservation holds of one counter. */
 export type SharedHold = {
   readonly charge: LimitCharge
+  /** Absent: no record says what is charged. */
+  readonly counted?: CountedAt
+  /** What was settled and the record says; absent: nothing. */
+  used?: number
   /** All that is held; of a lease, so far. */
   amount: number
   /** Holds less of the output than the request may write, and is extended. */
