@@ -188,6 +188,18 @@ describe.skipIf(!hasRedis())('a shared gate whose connections break', () => {
     expect((await first.gate.reserve(CHARGES, demandFor(740))).ok).toBe(false)
   })
 
+  it('gives nothing of its lease back before the server has the calls that were admitted on it', async () => {
+    const [first, second] = await pair()
+    for (const { gate } of [first, second]) await gate.housekeep()
+    second.link.lose()
+    admitted(await second.gate.reserve(CHARGES, demandFor(100)))
+    await second.link.connect({ operation: 'reopen', call: 1, deadAfter: true })
+    second.link.lose()
+    // 250 are used. Of the rest the second has a quarter, 187, of which its call holds 100.
+    expect((await first.gate.reserve(CHARGES, demandFor(750 - 87))).ok).toBe(false)
+    expect((await first.gate.reserve(CHARGES, demandFor(750 - 187))).ok).toBe(true)
+  })
+
   /** One call that was admitted while the server was away, and is still open. */
   async function admittedAlone(): Promise<{
     gate: SharedGate

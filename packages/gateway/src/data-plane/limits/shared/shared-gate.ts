@@ -401,8 +401,9 @@ export class SharedGate implements Gate {
       connection,
       told.map(({ charge, used }) => ({ charge, used, name })),
     )
-    this.#syncLeases(connection, fresh)
     this.#closings.track(this.#adoptions.tell(connection, this.#attachment))
+    // Last: others may take what is given back at once, and what was spent of it has to be there before.
+    this.#syncLeases(connection, fresh)
     this.#closings.retry(connection)
     this.#live = connection
     this.#problem = null
