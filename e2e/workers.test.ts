@@ -367,6 +367,41 @@ describe('how many', () => {
   })
 })
 
+type RequestEvent = {
+  readonly type: string
+  readonly data: {
+    readonly request_id: string
+    readonly key_id: string | null
+    readonly model: string | null
+  }
+}
+
+/** Hears the events of requests until it leaves. */
+function listen(
+  gateway: Gateway,
+  query: string,
+): { readonly requests: () => readonly RequestEvent[]; readonly leave: () => void } {
+  const away = new AbortController()
+  let text = ''
+  const hear = async (): Promise<void> => {
+    const response = await fetch(`${gateway.adminUrl}/admin/v1/events${query}`, {
+      headers: { authorization: `Bearer ${gateway.adminToken}` },
+      signal: away.signal,
+    })
+    for await (const chunk of response.body ?? []) text += Buffer.from(chunk).toString()
+  }
+  hear().catch(() => {})
+  return {
+    requests() {
+      const events = text.slice(0, text.lastIndexOf('\n\n')).matchAll(/^data: (.*)$/gm)
+      return Array.from(events, ([, data]): RequestEvent => JSON.parse(data ?? '{}')).filter(
+        ({ type }) => type.startsWith('request.'),
+      )
+    },
+    leave: () => away.abort(),
+  }
+}
+
 describe('what workers see together', () => {
   it('targets in trouble are told from whichever worker saw it, and forgotten in all', async () => {
     const gateway = await startGateway({ config: configOf(3) })
@@ -440,6 +475,46 @@ describe('what workers see together', () => {
       code: 0,
       out: expect.stringContaining(': 0 differences'),
     })
+  })
+
+  it('metrics, statistics, events, access log and ledger tell of the same calls, as soon as they are answered', async () => {
+    const gateway = await startGateway({ config: configOf(2, { log: { level: 'info' } }) })
+    const { key } = await gateway.admin.createKey()
+    const live = listen(gateway, '')
+    const agents = keptAgents(8)
+    const models = ['words-3', 'error-400', 'words-5']
+    const answers = await Promise.all(
+      agents.flatMap((agent) => models.map((model) => ask(gateway, key, model, agent))),
+    )
+    for (const agent of agents) agent.destroy()
+    const metrics = await gateway.admin.metrics()
+    expect(metrics.sum('tollgate_requests_total')).toBe(answers.length)
+    expect(metrics.sum('tollgate_requests_total', { status: '400' })).toBe(agents.length)
+    const last = await ask(gateway, key, 'words-3')
+    type Stats = { windows: Record<'1m' | '24h', { requests: number; errors: number }> }
+    const { windows } = await gateway.admin.get<Stats>('/stats')
+    expect(windows['1m']).toMatchObject({ requests: answers.length + 1, errors: agents.length })
+    const ids = [...answers, last].map(({ requestId }) => requestId).toSorted()
+    const failed = answers.filter(({ status }) => status === 400).map((one) => one.requestId)
+    const later = listen(gateway, '?last_event_id=0')
+    for (const listener of [live, later]) {
+      const events = await waitFor('the events', () => {
+        const heard = listener.requests()
+        return heard.length >= ids.length && heard
+      })
+      expect(events.map(({ data }) => data.request_id).toSorted()).toEqual(ids)
+      const failures = events.filter(({ type }) => type === 'request.failed')
+      expect(failures.map(({ data }) => data.request_id).toSorted()).toEqual(failed.toSorted())
+      expect(events.every(({ data }) => data.model === null || data.key_id !== null)).toBe(true)
+      listener.leave()
+    }
+    const logged = await waitFor('the lines', () => {
+      const lines = gateway.child.stdout().matchAll(/"msg":"request","request_id":"([^"]+)"/g)
+      const found = Array.from(lines, ([, id]) => String(id))
+      return found.length >= ids.length && found
+    })
+    expect(logged.toSorted()).toEqual(ids)
+    expect((await gateway.admin.records()).map((one) => one.request_id).toSorted()).toEqual(ids)
   })
 
   it('a call under an idempotency key is made once, whichever worker it comes to', async () => {

@@ -124,12 +124,12 @@ class Worker {
       level: this.#plan.loaded.config.log.level,
       format: start.logFormat,
       secrets: this.#plan.secrets,
-      write: (line) => channel.sendSoon(`G${line.trimEnd()}`),
+      write: (line) => channel.sendLate(`G${line.trimEnd()}`),
     })
     logs.root = this.#log
     this.#gate = new WorkerGate({
       send,
-      sendSoon: (line) => channel.sendSoon(line),
+      sendLate: (line) => channel.sendLate(line),
       clock: SYSTEM_CLOCK,
     })
     const journal =
@@ -141,7 +141,7 @@ class Worker {
             onProblem: (problem) => this.#log.error({}, problem),
           })
     this.#recorder = createWorkerRecorder({
-      send: (line) => channel.sendSoon(line),
+      channel,
       ledger: () => this.#plan.loaded.config.ledger.enabled,
       healthy: () => typeof this.#readiness['ledger'] !== 'string',
       onCommitted: (requestId) => journal?.done(requestId),

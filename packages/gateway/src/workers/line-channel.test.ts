@@ -1,5 +1,5 @@
 import { duplexPair } from 'node:stream'
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { type LineChannel, lineChannel } from './line-channel.ts'
 
 function fixture(): {
@@ -21,6 +21,10 @@ const turns = async (): Promise<void> => {
   for (let i = 0; i < 4; i++) await new Promise((resolve) => setImmediate(resolve))
 }
 
+afterEach(() => {
+  vi.useRealTimers()
+})
+
 describe('a channel of lines', () => {
   it('puts lines together again wherever they were cut, and drops what has no end', async () => {
     const { raw, lines } = fixture()
@@ -38,9 +42,9 @@ describe('a channel of lines', () => {
     const { channel, raw } = fixture()
     const chunks: string[] = []
     raw.setEncoding('utf8').on('data', (chunk: string) => chunks.push(chunk))
-    channel.sendSoon('a')
+    channel.sendLate('a')
     channel.send('b')
-    channel.sendSoon('c')
+    channel.sendLate('c')
     await turns()
     expect(chunks).toEqual(['a\nb\nc\n'])
   })
@@ -51,7 +55,7 @@ describe('a channel of lines', () => {
     raw.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
     for (let i = 0; i < 3; i++) channel.send(`s${i}`)
     await turns()
-    channel.sendSoon('late')
+    channel.sendLate('late')
     channel.end()
     await turns()
     expect(text).toBe('s0\ns1\ns2\nlate\n')
@@ -59,8 +63,50 @@ describe('a channel of lines', () => {
     const heard = new Promise<string>((resolve) => {
       other.raw.setEncoding('utf8').on('data', resolve)
     })
-    other.channel.sendSoon('x')
+    other.channel.sendLate('x')
     expect(await heard).toBe('x\n')
+  })
+
+  it('a question takes along what could wait; the next one waits for its answer', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const { channel, raw } = fixture()
+    const chunks: string[] = []
+    raw.setEncoding('utf8').on('data', (chunk: string) => chunks.push(chunk))
+    channel.sendLate('late')
+    await turns()
+    expect(chunks).toEqual([])
+    channel.ask('one')
+    channel.ask('two')
+    await turns()
+    expect(chunks.splice(0)).toEqual(['late\none\ntwo\n'])
+    channel.sendLate('late')
+    channel.ask('three')
+    channel.answered(1)
+    await turns()
+    expect(chunks).toEqual([])
+    channel.answered(1)
+    await turns()
+    expect(chunks.splice(0)).toEqual(['late\nthree\n'])
+    channel.ask('four')
+    await turns()
+    expect(chunks).toEqual([])
+    channel.send('now')
+    await turns()
+    expect(chunks.splice(0)).toEqual(['four\nnow\n'])
+  })
+
+  it('waits for no answer that does not come, and what can wait goes by itself', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const { channel, raw } = fixture()
+    const chunks: string[] = []
+    raw.setEncoding('utf8').on('data', (chunk: string) => chunks.push(chunk))
+    for (const step of ['ask', 'ask', 'sendLate'] as const) {
+      channel[step](step)
+      await turns()
+      vi.runAllTimers()
+      await turns()
+    }
+    expect(chunks).toEqual(['ask\n', 'ask\n', 'sendLate\n'])
   })
 
   it('sends nothing to an end that is gone', async () => {

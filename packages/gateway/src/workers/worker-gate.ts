@@ -86,7 +86,7 @@ export class OwnedReservation implements Reservation {
 export class WorkerGate implements RequestGate {
   readonly #send: (line: string) => void
   /** For what nobody waits for. */
-  readonly #sendSoon: (line: string) => void
+  readonly #sendLate: (line: string) => void
   readonly #clock: Clock
   readonly #names: ChargeNames
   readonly #waiting = new Map<number, Waiting>()
@@ -103,12 +103,12 @@ export class WorkerGate implements RequestGate {
 
   constructor(options: {
     readonly send: (line: string) => void
-    readonly sendSoon?: (line: string) => void
+    readonly sendLate?: (line: string) => void
     readonly clock: Clock
     readonly mostNames?: number
   }) {
     this.#send = options.send
-    this.#sendSoon = options.sendSoon ?? options.send
+    this.#sendLate = options.sendLate ?? options.send
     this.#clock = options.clock
     this.#names = new ChargeNames(options.send, options.mostNames)
   }
@@ -146,7 +146,7 @@ export class WorkerGate implements RequestGate {
     { id, charges, demand }: Pick<Waiting, 'charges' | 'demand'> & { readonly id: number },
     { numbers, states, held }: TakenRoom,
   ): ReserveResult {
-    this.#sendSoon(`K${reserveText(id, demand, numbers)}`)
+    this.#sendLate(`K${reserveText(id, demand, numbers)}`)
     const { outputTokens } = demand
     const facts = { id, outputTokens, heldTokens: outputTokens, states, held, excused: NOT_EXCUSED }
     const reservation = new OwnedReservation(facts, { charges, demand })
@@ -192,7 +192,7 @@ export class WorkerGate implements RequestGate {
     if (!own.close()) return
     this.#open -= 1
     const { inputTokens, outputTokens, costNanoUsd } = actual
-    this.#sendSoon(`S${JSON.stringify([own.id, inputTokens, outputTokens, costNanoUsd])}`)
+    this.#sendLate(`S${JSON.stringify([own.id, inputTokens, outputTokens, costNanoUsd])}`)
     own.states = own.states.map((state) => settledState(state, own, actual))
     this.#settled.set(own.id, own)
   }
@@ -201,7 +201,7 @@ export class WorkerGate implements RequestGate {
     const own = asOwned(reservation)
     if (!own.close()) return
     this.#open -= 1
-    this.#sendSoon(`U[${own.id}]`)
+    this.#sendLate(`U[${own.id}]`)
   }
 
   statesOf(reservation: Reservation): readonly LimitState[] {

@@ -2,10 +2,11 @@ import { factsOf } from '../contracts/record-facts.ts'
 import type { Recorder, Sink } from '../contracts/recorder.ts'
 import type { UsageRecord } from '../contracts/usage-record.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
+import type { LineChannel } from './line-channel.ts'
 import { HAS_FAILED, readLine, type SettledStates, WAS_SENT } from './messages.ts'
 
 export type RecorderLinkOptions = {
-  readonly send: (line: string) => void
+  readonly channel: Pick<LineChannel, 'ask' | 'answered'>
   /** False: the operator runs without a ledger, and nothing is waited for. */
   readonly ledger: () => boolean
   /** As the owner told last. */
@@ -33,7 +34,7 @@ const NOT_WAITED_FOR = Promise.resolve()
 
 /** Hands each record to the owner, which tells all sinks and the ledger. Resolves when the ledger has committed it. */
 export function createWorkerRecorder(options: RecorderLinkOptions): WorkerRecorder {
-  const { send, ledger, healthy, onCommitted, onStates, sink } = options
+  const { channel, ledger, healthy, onCommitted, onStates, sink } = options
   const waiting = new Map<number, Waiting>()
   let lastNumber = 0
   let tellIdle: (() => void) | null = null
@@ -50,7 +51,7 @@ export function createWorkerRecorder(options: RecorderLinkOptions): WorkerRecord
       lastNumber += 1
       const number = lastNumber
       sink(record)
-      send(`D${number}\t${recordText(record)}`)
+      channel.ask(`D${number}\t${recordText(record)}`)
       const written = new Promise<void>((resolve, reject) => {
         waiting.set(number, { requestId: record.requestId, resolve, reject })
       })
@@ -62,6 +63,7 @@ export function createWorkerRecorder(options: RecorderLinkOptions): WorkerRecord
     onWritten(text) {
       const [numbers, ...settled] =
         readLine<readonly [records: readonly number[], ...SettledStates[]]>(text)
+      channel.answered(numbers.length)
       for (const one of settled) onStates(...one)
       for (const number of numbers) {
         const one = take(number)
@@ -73,6 +75,7 @@ export function createWorkerRecorder(options: RecorderLinkOptions): WorkerRecord
     onUnwritten(text) {
       const [number, message, ...settled] =
         readLine<readonly [record: number, message: string, ...SettledStates[]]>(text)
+      channel.answered(1)
       for (const one of settled) onStates(...one)
       take(number)?.reject(new GatewayError('ledger_unavailable', message))
     },
