@@ -12,6 +12,7 @@ import type { DataPlane } from './data-plane/pipeline/data-plane.ts'
 import { drainable } from './drain-server.ts'
 import type { Readiness } from './lib/readiness.ts'
 import type { RootLogger } from './observe/log.ts'
+import type { PrometheusExporter } from './exporters/prometheus/create-prometheus-exporter.ts'
 
 /** The processes that answer requests. Null: this one does, or they have not been started yet. */
 export type Front = { workers: Workers | null }
@@ -25,6 +26,7 @@ export type Proxy = {
 export type ProxyParts = {
   readonly dataPlane: DataPlane
   readonly intake: RecordIntake
+  readonly metrics: PrometheusExporter
   readonly log: RootLogger
   readonly load: LoadOptions
   readonly logFormat: 'json' | 'pretty'

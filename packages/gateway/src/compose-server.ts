@@ -6,6 +6,7 @@ import { type ComposedAnswers, composeAnswers } from './compose-answers.ts'
 import { composeFeedback } from './compose-feedback.ts'
 import { composeOpenCalls } from './compose-open-calls.ts'
 import { composeRecorders } from './compose-recorders.ts'
+import { refusalEvent, tellEvent } from './compose-refusals.ts'
 import { type Front, inFlightOf, openProxy, targetsOf, workersReadiness } from './compose-proxy.ts'
 import type { LoadedConfig, LoadOptions } from './config/load-config.ts'
 import { loadConfig } from './config/load-config.ts'
@@ -238,12 +239,7 @@ function composeDataPlane(
     clock: SYSTEM_CLOCK,
     load: { inFlight: 0 },
     onError: (err, requestId) => log.error({ err, request_id: requestId }, 'a request failed'),
-    onRefusal: ({ requestId, keyId, limitId, budget }) =>
-      core.events.emit(budget ? 'budget.exceeded' : 'rate.exceeded', {
-        request_id: requestId,
-        key_id: keyId,
-        limit: limitId,
-      }),
+    onRefusal: (notice) => tellEvent(refusalEvent(notice), { events: core.events, metrics }),
     readiness: () => ({
       ledger: recorder.healthy() ? null : 'usage cannot be recorded',
       ...databaseReadiness(core),

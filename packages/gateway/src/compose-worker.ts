@@ -2,6 +2,7 @@ import type { Server } from 'node:http'
 import { Socket } from 'node:net'
 import { composeBandit, type ComposedBandit } from './compose-bandit.ts'
 import { composeFeedback } from './compose-feedback.ts'
+import { refusalEvent } from './compose-refusals.ts'
 import { WorkerPlan } from './compose-worker-plan.ts'
 import { createListener } from './data-plane/http/listener.ts'
 import { IdempotentCalls } from './data-plane/idempotency/idempotent-calls.ts'
@@ -245,12 +246,7 @@ class Worker {
       load: this.#load,
       onError: (err, requestId) =>
         this.#log.error({ err, request_id: requestId }, 'a request failed'),
-      onRefusal: ({ requestId, keyId, limitId, budget }) =>
-        tell(this.#channel, {
-          kind: 'event',
-          type: budget ? 'budget.exceeded' : 'rate.exceeded',
-          data: { request_id: requestId, key_id: keyId, limit: limitId },
-        }),
+      onRefusal: (notice) => tell(this.#channel, { kind: 'event', ...refusalEvent(notice) }),
       readiness: () => this.#readiness,
     }
   }

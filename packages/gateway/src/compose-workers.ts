@@ -3,10 +3,12 @@ import { createServer, Socket } from 'node:net'
 import path from 'node:path'
 import type { Core } from './compose-core.ts'
 import { settleWorker, workerJournal } from './compose-open-calls.ts'
+import { tellEvent } from './compose-refusals.ts'
 import type { LoadOptions } from './config/load-config.ts'
 import type { AnswerStore } from './contracts/answer-store.ts'
 import type { RecordIntake, Recorder } from './contracts/recorder.ts'
 import type { TargetControl } from './control-plane/control.ts'
+import type { PrometheusExporter } from './exporters/prometheus/create-prometheus-exporter.ts'
 import { SYSTEM_CLOCK } from './lib/clock.ts'
 import type { Readiness } from './lib/readiness.ts'
 import type { RootLogger } from './observe/log.ts'
@@ -23,6 +25,7 @@ export type WorkersOptions = {
   readonly log: RootLogger
   readonly logFormat: 'json' | 'pretty'
   readonly recorder: Recorder
+  readonly metrics: PrometheusExporter
   readonly intake: RecordIntake
   readonly readiness: () => Readiness
   readonly answers: AnswerStore
@@ -42,7 +45,7 @@ export type Workers = {
 
 /** Starts the processes that answer requests. This one keeps the counters and the ledger. */
 export async function startWorkers(options: WorkersOptions): Promise<Workers> {
-  const { core, log, recorder } = options
+  const { core, log, recorder, metrics } = options
   const { config } = core.loaded()
   const { host } = config.server
   const port = await freePort(host, config.server.port)
@@ -68,7 +71,7 @@ export async function startWorkers(options: WorkersOptions): Promise<Workers> {
         abandon: () => desk.abandonAll(options.journal),
       }),
     onNews(news) {
-      if (news.kind === 'event') core.events.emit(news.type, news.data)
+      if (news.kind === 'event') tellEvent(news, { events: core.events, metrics })
       else core.store.keys.touch(news.keys).catch(() => log.warn({}, 'noting last use failed'))
     },
     onLogLine: log.writeLine,

@@ -3,7 +3,8 @@ import { LIMIT_SCOPES, LIMIT_UNITS } from '../contracts/limit.ts'
 import { didYouMean } from '../lib/did-you-mean.ts'
 import { algorithmOf, isForListedOnly, limitOfValue, refillOf, unitOf } from './limit-shorthands.ts'
 import type { LimitConfig } from './policy-config.ts'
-import { nameList, printableText, usdAmount, windowText } from './schema-parts.ts'
+import { compileNames, namePatternProblem } from './name-matcher.ts'
+import { KNOWN_ENDPOINTS, nameList, printableText, usdAmount, windowText } from './schema-parts.ts'
 import { checkedText, strict } from './validate.ts'
 
 const ALGORITHMS = ['bucket', 'sliding', 'fixed', 'lifetime', 'concurrent'] as const
@@ -92,6 +93,7 @@ function checkLimit(limit: LimitConfig, ctx: IssueSink): void {
   }
   checkUnit(limit, algorithm, complain)
   checkAmounts(limit, complain)
+  checkMatch(limit, ctx)
   if (!isForListedOnly(limit)) checkFields(limit, algorithm, complain)
   for (const [value, own] of Object.entries(limit.values ?? {})) {
     const complainOf = (path: string, message: string): void =>
@@ -117,6 +119,32 @@ function checkFields(limit: LimitConfig, algorithm: Algorithm, complain: Complai
       complain(field, `has no meaning with the algorithm "${algorithm}"`)
     }
   }
+}
+
+/** A limit that can match nothing is a limit that is off without anybody knowing. */
+function checkMatch({ match = {} }: LimitConfig, ctx: IssueSink): void {
+  for (const field of ['models', 'providers', 'endpoints'] as const) {
+    const list = match[field]
+    if (list === undefined) continue
+    const patterns = typeof list === 'string' ? [list] : list
+    const path = ['match', field]
+    if (patterns.length === 0) {
+      ctx.addIssue({
+        code: 'custom',
+        path,
+        message: 'names nothing, so the limit would never hold',
+      })
+    }
+    const unknown = field === 'endpoints' ? patterns.find(isNoEndpoint) : undefined
+    if (unknown === undefined) continue
+    const message = `no endpoint is called "${unknown}"${didYouMean(unknown, KNOWN_ENDPOINTS)}`
+    ctx.addIssue({ code: 'custom', path, message })
+  }
+}
+
+function isNoEndpoint(pattern: string): boolean {
+  if (namePatternProblem(pattern) !== null) return false
+  return !KNOWN_ENDPOINTS.some(compileNames([pattern]))
 }
 
 function checkUnit(limit: LimitConfig, algorithm: Algorithm, complain: Complain): void {

@@ -8,7 +8,7 @@ import type { NameList, TimeoutsConfig } from './policy-config.ts'
 import { checkedText, parsedText, strict } from './validate.ts'
 
 /** Endpoints that this version serves, and those that later ones will: an allow-list may name them already. */
-const KNOWN_ENDPOINTS: readonly string[] = [...ENDPOINTS, 'responses', 'plan', 'stream']
+export const KNOWN_ENDPOINTS: readonly string[] = [...ENDPOINTS, 'responses', 'plan', 'stream']
 
 export const endpointList: z.ZodType<readonly string[]> = z
   .array(z.enum(KNOWN_ENDPOINTS))

@@ -30,6 +30,7 @@ export const EVENT_TYPES = [
   'policy.deleted',
   'alias.updated',
   'alias.deleted',
+  'limit.exceeded',
   'limit.reset',
   'limit.granted',
   'config.reloaded',

@@ -1,3 +1,4 @@
+import { compileNames } from '../config/name-matcher.ts'
 import type { PolicyConfig } from '../config/policy-config.ts'
 import { didYouMean } from '../lib/did-you-mean.ts'
 import { AdminError } from './admin-error.ts'
@@ -17,5 +18,12 @@ export function checkPolicyProviders(control: Control, policy: PolicyConfig, at:
   check(policy.default_provider, `${at}default_provider`)
   for (const [index, { provider }] of (policy.providers ?? []).entries()) {
     check(provider, `${at}providers[${index}].provider`)
+  }
+  for (const [index, { match }] of (policy.limits ?? []).entries()) {
+    const list = match?.providers ?? []
+    for (const pattern of typeof list === 'string' ? [list] : list) {
+      if ([...known].some(compileNames([pattern]))) continue
+      check(pattern, `${at}limits[${index}].match.providers`)
+    }
   }
 }

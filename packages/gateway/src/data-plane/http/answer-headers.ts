@@ -1,8 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http'
+import type { Refusal } from '../../contracts/limit.ts'
 import { limitHeaders } from '../limits/limit-headers.ts'
 import { toldReason } from '../routing/told-decision.ts'
 import { publicModel, type RequestContext } from '../pipeline/request-context.ts'
 
+const NOTHING_EXCUSED: readonly Refusal[] = []
 /** Fields of an upstream's answer that pass to the client as they came. Its rate limits describe our key, not the caller's. */
 const PASSED = new Set([
   'content-type',
@@ -81,12 +83,24 @@ function lossesOf({ translation, adoptedLosses }: RequestContext): readonly stri
 }
 
 function addLimits(headers: string[], ctx: RequestContext): void {
+  addWarnings(headers, ctx)
   if (ctx.reservation === null) return
   const { gate, clock } = ctx.dataPlane
   const states = gate.statesOf(ctx.reservation)
   if (states.length === 0) return
   const nowMs = clock.wallMs()
   headers.push(...limitHeaders(states, nowMs), ...ctx.protocol.limitHeaders(states, nowMs))
+}
+
+/** Limits that would have refused the request, and say so only. */
+function addWarnings(headers: string[], { reservation, attemptReservation }: RequestContext): void {
+  const ofRequest = reservation?.excused ?? NOTHING_EXCUSED
+  const ofAttempt = attemptReservation?.excused ?? NOTHING_EXCUSED
+  if (ofRequest.length + ofAttempt.length === 0) return
+  const warning = [...ofRequest, ...ofAttempt].filter(({ limit }) => limit.mode === 'warn')
+  if (warning.length === 0) return
+  const ids = new Set(warning.map(({ limit }) => limit.id))
+  headers.push('x-tollgate-limit-warning', [...ids].join(', '))
 }
 
 /** Time that the gateway itself has used so far: everything but the upstream's. */

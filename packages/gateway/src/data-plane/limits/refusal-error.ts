@@ -70,6 +70,7 @@ function messageOf(refusal: Refusal, nowMs: number): string {
   if (refusal.backendAway === true) {
     return `${name} cannot be asked now, and this gateway has spent what it may without it. Try again in a moment.`
   }
+  if (amount === 0) return `${name} lets nothing pass. Ask whoever runs this gateway.`
   if (refusal.neverFits) {
     return `${name} is smaller than this request, so it can never pass. Send less input or ask for less output.`
   }

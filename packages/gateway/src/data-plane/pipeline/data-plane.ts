@@ -1,5 +1,5 @@
 import type { DurableCharges } from '../../contracts/durable-charge.ts'
-import type { RequestGate } from '../../contracts/limit.ts'
+import type { LimitPlan, RequestGate } from '../../contracts/limit.ts'
 import type { OpenCalls } from '../../contracts/open-calls.ts'
 import type { Protocol } from '../../contracts/protocol.ts'
 import type { Recorder } from '../../contracts/recorder.ts'
@@ -58,9 +58,11 @@ export type DataPlane = {
   readonly readiness: () => Readiness
 }
 
-type RefusalNotice = {
+export type RefusalNotice = {
   readonly requestId: string
   readonly keyId: string
   readonly limitId: string
   readonly budget: boolean
+  /** Of the limit. Only `enforce` refused. */
+  readonly mode: LimitPlan['mode']
 }

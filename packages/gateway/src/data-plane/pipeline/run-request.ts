@@ -116,6 +116,7 @@ function lengthError(ctx: RequestContext): GatewayError {
     keyId: key?.record.id ?? '',
     limitId: limit.id,
     budget,
+    mode: 'enforce',
   })
   return new GatewayError(budget ? 'budget_exceeded' : 'rate_limit_exceeded', NO_MORE_OUTPUT)
 }

@@ -104,6 +104,7 @@ function keep(ctx: AdmitContext, charges: readonly LimitCharge[], result: Reserv
   if (!result.ok) throw refuse(ctx, result.refusal)
   ctx.limitIds = charges.map(({ limit }) => limit.id)
   ctx.reservation = result.reservation
+  if (result.reservation.excused.length > 0) tellExcused(ctx, result.reservation.excused)
   if (result.reservation.shrunk) shrinkTo(ctx, result.reservation.outputTokens)
 }
 
@@ -123,6 +124,7 @@ export function reserveTarget(
 function keepTarget(ctx: AdmitContext, result: ReserveResult): Refusal | null {
   if (!result.ok) return result.refusal
   ctx.attemptReservation = result.reservation
+  if (result.reservation.excused.length > 0) tellExcused(ctx, result.reservation.excused)
   if (result.reservation.shrunk) shrinkTo(ctx, result.reservation.outputTokens)
   return null
 }
@@ -135,8 +137,22 @@ export function refuse(ctx: AdmitContext, refusal: Refusal): GatewayError {
     keyId: known(ctx.key, 'key').record.id,
     limitId: refusal.limit.id,
     budget: error.code === 'budget_exceeded',
+    mode: 'enforce',
   })
   return error
+}
+
+/** What limits would have refused that only watch. */
+function tellExcused(ctx: AdmitContext, excused: readonly Refusal[]): void {
+  for (const { limit } of excused) {
+    ctx.dataPlane.onRefusal({
+      requestId: ctx.requestId,
+      keyId: known(ctx.key, 'key').record.id,
+      limitId: limit.id,
+      budget: limit.unit === 'usd' || limit.algorithm.kind === 'lifetime',
+      mode: limit.mode,
+    })
+  }
 }
 
 function checkInput(terms: Terms, inputTokens: number): void {

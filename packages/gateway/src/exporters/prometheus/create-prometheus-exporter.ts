@@ -3,10 +3,12 @@ import type { CountingSink } from '../../contracts/recorder.ts'
 import type { TargetSignals } from '../../contracts/routing.ts'
 import type { LedgerBacklog, LedgerWriter } from '../../contracts/store.ts'
 import { type Clock, SYSTEM_CLOCK } from '../../lib/clock.ts'
-import { counterFamily, type Family, gaugeFamily } from './families.ts'
+import { boundedLabel, counterFamily, type Family, gaugeFamily } from './families.ts'
 import { type WorkerFigures, workerFamilies } from './worker-metrics.ts'
 import { createRequestMetrics } from './request-metrics.ts'
 import { targetGauges } from './target-gauges.ts'
+
+const MOST_LIMITS = 300
 
 export type PrometheusOptions = {
   readonly version: string
@@ -37,6 +39,8 @@ export type PrometheusExporter = {
   readonly contentType: string
   readonly render: () => Promise<string>
   readonly countConfigReload: (result: 'applied' | 'rejected') => void
+  /** What a limit that only watches (`warn`, `shadow`) would have refused. */
+  readonly countExcused: (limit: string, mode: string) => void
   /** Events dropped for a slow reader of the event stream. */
   readonly countDroppedEvents: (count: number) => void
 }
@@ -49,11 +53,23 @@ export function createPrometheusExporter(options: PrometheusOptions): Prometheus
   const requests = createRequestMetrics(options.mostModels ?? 100)
   const reloads = counterFamily('tollgate_config_reloads_total', 'Reloads of the configuration.')
   const dropped = counterFamily('tollgate_events_dropped_total', 'Events lost by slow readers.')
+  const excused = counterFamily(
+    'tollgate_limit_excused_total',
+    'Requests that a limit would have refused if it did more than watch.',
+  )
+  const excusedLimit = boundedLabel(MOST_LIMITS)
   const droppedCell = dropped.cell({})
   // Series that exist from the start let an alert see the first increase.
   reloads.cell({ result: 'applied' })
   reloads.cell({ result: 'rejected' })
-  const families = [...requests.families, reloads, dropped, ...gauges(options), buildInfo(options)]
+  const families = [
+    ...requests.families,
+    reloads,
+    dropped,
+    excused,
+    ...gauges(options),
+    buildInfo(options),
+  ]
   if (options.workers !== undefined) families.push(workerFamilies(options.workers))
   const registry = new Registry()
   if (options.processMetrics ?? true) collectDefaultMetrics({ register: registry })
@@ -66,6 +82,9 @@ export function createPrometheusExporter(options: PrometheusOptions): Prometheus
     },
     countConfigReload(result) {
       reloads.cell({ result }).value += 1
+    },
+    countExcused(limit, mode) {
+      excused.cell({ limit: excusedLimit(limit), mode }).value += 1
     },
     countDroppedEvents(count) {
       droppedCell.value += count
