@@ -11,8 +11,11 @@ const quick = process.argv.includes('--quick')
 const workersOnly = process.argv.includes('--workers')
 const ROUNDS = quick ? 3 : 5
 const ROUND_MS = quick ? 1500 : 3000
-/** Compiling ends after some 20,000 requests. The relay has little to compile, so a short warm-up would flatter it. */
-const WARM_ROUNDS = quick ? 2 : 3
+/**
+ * Compiling ends after some 20,000 requests. The relay has little to compile, so a short warm-up would flatter it. Each
+ * worker compiles for itself.
+ */
+const WARM_ROUNDS = (quick ? 2 : 3) * (workersOnly ? 3 : 1)
 const CONNECTIONS = 32
 const WORDS = 'The quick brown fox jumps over the lazy dog. '
 const messages = Array.from({ length: 12 }, (_, i) => ({

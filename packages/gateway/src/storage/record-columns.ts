@@ -56,14 +56,13 @@ export const RECORD_COLUMNS: { readonly [Name in keyof RecordColumns]: ColumnRea
   latency_ms: (record) => integer(record['latencyMs']) ?? 0,
 }
 
-const COLUMN_COUNT = Object.keys(RECORD_COLUMNS).length
+/** What a column holds that the record does not tell. */
+const ABSENT = Object.values(RECORD_COLUMNS).map((read) => read({}, {}))
 
 /** The same from `RecordFacts` as JSON, which begin with the columns in their order. */
 export function columnsOfFacts(json: string): (string | number | null)[] {
   const facts: readonly unknown[] = JSON.parse(json)
-  const values: (string | number | null)[] = []
-  for (let i = 0; i < COLUMN_COUNT; i++) values.push(text(facts[i]) ?? integer(facts[i]))
-  return values
+  return ABSENT.map((absent, i) => text(facts[i]) ?? integer(facts[i]) ?? absent)
 }
 
 function text(value: unknown): string | null {
