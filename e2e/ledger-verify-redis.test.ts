@@ -256,6 +256,9 @@ describe.skipIf(!hasRedis())('ledger verify with counters in Redis', () => {
     const { key } = await gateway.admin.createKey()
     await mixedCalls(gateway, key, 3)
     await redis.stop()
+    const reset = await gateway.admin.raw('POST', '/limits/life/reset', {})
+    expect(reset).toMatchObject({ status: 503, body: { error: { code: 'store_unavailable' } } })
+    expect(JSON.stringify(reset.body)).toContain('Redis, which does not answer')
     for (const stopped of [false, true]) {
       if (stopped) await gateway.child.stop()
       const answer = await gateway.cli('ledger', 'verify')

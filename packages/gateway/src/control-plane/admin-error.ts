@@ -1,5 +1,6 @@
 import { ConfigError, formatPath, type ConfigProblem } from '../config/config-error.ts'
 import type { Finding } from '../config/validate.ts'
+import { ServerAway } from '../contracts/script-server.ts'
 import { GatewayError } from '../errors/gateway-error.ts'
 import { StoreError } from '../errors/store-error.ts'
 import { PlanError } from '../plan/plan-error.ts'
@@ -65,6 +66,12 @@ export function toAdminError(thrown: unknown): AdminError {
   if (thrown instanceof ConfigError) return configProblems('invalid_config', thrown.problems)
   if (thrown instanceof StoreError) {
     return new AdminError('store_unavailable', storeProblem(thrown))
+  }
+  if (thrown instanceof ServerAway) {
+    return new AdminError(
+      'store_unavailable',
+      'The counters are in Redis, which does not answer. Look at them before you try a change again: it may have been made.',
+    )
   }
   if (thrown instanceof GatewayError && thrown.status === 400) {
     const { param } = thrown.details

@@ -11,7 +11,6 @@ import {
   ServerAway,
 } from '../../../contracts/script-server.ts'
 import type { SharedCounter, SharedReading } from '../../../contracts/shared-counters.ts'
-import { StoreError } from '../../../errors/store-error.ts'
 import { isRecord } from '../../../lib/is-record.ts'
 import { BATCH, batches, listOf, numberOf } from './script-calls.ts'
 import type { SharedGateParts } from './gate-parts.ts'
@@ -39,8 +38,7 @@ export async function changeCounters(
     readonly extra: number
   },
 ): Promise<readonly CounterState[]> {
-  if (connection === null)
-    throw new StoreError('failed', 'Counters cannot be changed while Redis is away.')
+  if (connection === null) throw new ServerAway('Redis is away.')
   const found = await namedViews(parts, connection)
   const names = found
     .filter(({ view }) => view.id === change.limitId)
