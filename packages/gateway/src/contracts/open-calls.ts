@@ -23,11 +23,11 @@ export type OpenCall = {
 /**
  * The calls that hold durable money and have no record yet, where the next process finds them.
  *
- * `note` is in the operating system's hands when it returns, or when its promise resolves. Throws or rejects with
- * `ledger_unavailable`. A second note of one request replaces the first.
+ * A note is in the operating system's hands when its promise resolves. `note` throws or rejects with `ledger_unavailable`. A
+ * second note of one request replaces the first.
  */
 export type OpenCalls = {
-  note(call: OpenCall): void | Promise<void>
+  note(call: OpenCall): Promise<void>
   /** The request's record is committed. */
   done(requestId: string): void
 }

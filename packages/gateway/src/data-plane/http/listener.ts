@@ -9,6 +9,7 @@ import { clientLeft } from '../pipeline/client-left.ts'
 import type { DataPlane } from '../pipeline/data-plane.ts'
 import { RequestContext } from '../pipeline/request-context.ts'
 import { refuseRequest, runRequest } from '../pipeline/run-request.ts'
+import { turnEnd } from '../pipeline/turn-end.ts'
 import { idempotencyKey } from '../idempotency/idempotency-key.ts'
 import { authenticate } from '../stages/authenticate.ts'
 import { clientAddress } from './client-address.ts'
@@ -108,6 +109,8 @@ class Front {
     try {
       authenticate(ctx)
       ctx.body = await this.receive(ctx, req, waits ? res : null)
+      const others = turnEnd(this.dataPlane.load)
+      if (others !== null) await others
       if (ctx.plan.idempotency !== null) once = idempotencyKey(head)
     } catch (thrown) {
       if (!req.complete) closeAfter(req, res)

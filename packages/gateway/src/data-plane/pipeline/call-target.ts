@@ -22,6 +22,7 @@ import { noteOpenCall } from './note-open-call.ts'
 import { openStream } from './open-stream.ts'
 import { readRefusal, readWords } from './read-refusal.ts'
 import { known, type RequestContext, roundMs } from './request-context.ts'
+import { turnEnd } from './turn-end.ts'
 
 /** The largest answer that is not streamed. */
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -142,6 +143,8 @@ async function readWhole(
   { built }: AnswerOptions,
 ): Promise<Answer | Failure> {
   const body = await collectBody(call, MAX_ANSWER_BYTES)
+  const others = turnEnd(ctx.dataPlane.load)
+  if (others !== null) await others
   const facts = built.endpoint.readAnswer(body)
   if (facts === null) {
     return providerFailure('upstream_invalid', ctx, 'sent an answer that is not JSON.')

@@ -1,3 +1,4 @@
+import type * as nodeFs from 'node:fs'
 import {
   mkdtempSync,
   readdirSync,
@@ -9,9 +10,20 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { OpenCall } from '../../contracts/open-calls.ts'
 import { openCallJournal, type OpenCallJournal } from './open-call-journal.ts'
+
+const disk = vi.hoisted(() => ({ fails: false, writes: 0 }))
+vi.mock('node:fs', async (original) => {
+  const fs = await original<typeof nodeFs>()
+  const writeSync = (fd: number, bytes: Buffer, ...rest: [number, number, number]): number => {
+    disk.writes += 1
+    if (disk.fails && bytes.length > 1) throw new Error('ENOSPC')
+    return fs.writeSync(fd, bytes, ...rest)
+  }
+  return { ...fs, writeSync }
+})
 
 let folder: string
 let file: string
@@ -70,14 +82,19 @@ function call(requestId: string, overrides: Partial<OpenCall> = {}): OpenCall {
   }
 }
 
+async function noteAll(into: OpenCallJournal, ...names: string[]): Promise<void> {
+  await Promise.all(names.map((name) => into.note(call(name))))
+}
+
 const ids = ({ left }: OpenCallJournal): string[] => left.map(({ requestId }) => requestId)
 
 describe('journal of open calls', () => {
-  it('gives the next process what was noted and not done, whole, and nothing else', () => {
+  it('gives the next process what was noted and not done, whole, and nothing else', async () => {
     const first = journal()
-    for (const id of ['a', 'b', 'c']) void first.note(call(id))
+    await noteAll(first, 'a', 'b', 'c')
     first.done('b')
-    void first.note(call('d', { charges: [] }))
+    await first.note(call('d', { charges: [] }))
+    await vi.waitFor(() => expect(ids(journal())).not.toContain('b'))
     // No close: the process was killed.
     const second = journal()
     expect(ids(second).toSorted()).toEqual(['a', 'c', 'd'])
@@ -86,45 +103,96 @@ describe('journal of open calls', () => {
     expect(statSync(file).mode & 0o777).toBe(0o600)
   })
 
-  it('keeps what was left until it is done, however often it is opened', () => {
-    void journal().note(call('a'))
+  it('keeps what was left until it is done, however often it is opened', async () => {
+    await journal().note(call('a'))
     expect(ids(journal())).toEqual(['a'])
     const third = journal()
     expect(ids(third)).toEqual(['a'])
-    for (let i = 0; i < 5; i++) void third.note(call(`new-${i}`))
+    await noteAll(third, ...[0, 1, 2, 3, 4].map((i) => `new-${i}`))
     third.done('a')
     third.close()
     open.pop()
     expect(ids(journal()).toSorted()).toEqual(['new-0', 'new-1', 'new-2', 'new-3', 'new-4'])
   })
 
-  it('replaces the note of a request, and uses slots again instead of growing', () => {
+  it('replaces the note of a request, and uses slots again instead of growing', async () => {
     const first = journal()
-    void first.note(call('a', { outputTokens: 1 }))
-    void first.note(call('a', { outputTokens: 2 }))
-    const bytes = statSync(file).size
+    await first.note(call('a', { outputTokens: 1 }))
     for (let i = 0; i < 1000; i++) {
-      void first.note(call(`n${i}`))
+      await first.note(call(`n${i}`))
       first.done(`n${i}`)
     }
-    expect(statSync(file).size).toBeLessThan(bytes + 2 * 4096)
+    await Promise.all([2, 3].map((outputTokens) => first.note(call('a', { outputTokens }))))
+    expect(statSync(file).size).toBeLessThan(66 * 4096)
     const again = journal()
-    expect(again.left.find(({ requestId }) => requestId === 'a')?.outputTokens).toBe(2)
+    expect(again.left.find(({ requestId }) => requestId === 'a')?.outputTokens).toBe(3)
   })
 
-  it('refuses a call beyond its slots, and one that has no room in a slot', () => {
+  it('writes the calls of one turn together, and holds back each until it is written', async () => {
+    const first = journal()
+    const before = disk.writes
+    const names = Array.from({ length: 40 }, (_, i) => `n${i}`)
+    const noted = noteAll(first, ...names)
+    expect(disk.writes).toBe(before)
+    expect(ids(journal())).toEqual([])
+    const opened = disk.writes
+    await noted
+    expect(disk.writes).toBe(opened + 1)
+    expect(ids(journal()).toSorted()).toEqual(names.toSorted())
+  })
+
+  it('has every open call in the file after each turn, in whatever order calls begin and end', async () => {
+    const first = journal()
+    const under = new Map<string, OpenCall>()
+    let seed = 1
+    const draw = (below: number): number => {
+      seed = (seed * 48_271) % 2_147_483_647
+      return seed % below
+    }
+    for (let turn = 0; turn < 40; turn++) {
+      for (const id of under.keys()) {
+        if (draw(3) > 0) continue
+        under.delete(id)
+        first.done(id)
+      }
+      const notes: Promise<void>[] = []
+      for (let i = draw(90); i > 0; i--) {
+        const again = draw(10) === 0 ? [...under.keys()][draw(under.size)] : undefined
+        const one = call(again ?? `t${turn}-${i}`, { outputTokens: draw(1000) })
+        under.set(one.requestId, one)
+        notes.push(first.note(one))
+      }
+      await Promise.all(notes)
+      const found = new Map(journal().left.map((one) => [one.requestId, one]))
+      for (const [id, one] of under) expect(found.get(id)).toEqual(one)
+      open.pop()?.close()
+    }
+    expect(problems).toEqual([])
+  })
+
+  it('refuses the calls of a turn that cannot be written, keeps no trace of them, and goes on', async () => {
+    const first = journal()
+    await first.note(call('a'))
+    disk.fails = true
+    const failed = await Promise.allSettled([first.note(call('b')), first.note(call('c'))])
+    disk.fails = false
+    expect(failed.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+    await first.note(call('d'))
+    expect(ids(journal()).toSorted()).toEqual(['a', 'd'])
+  })
+
+  it('refuses a call beyond its slots, and one that has no room in a slot', async () => {
     const small = journal({ mostSlots: 2 })
-    void small.note(call('a'))
-    void small.note(call('b'))
+    await noteAll(small, 'a', 'b')
     expect(() => void small.note(call('c'))).toThrow(/Too many calls/)
     small.done('a')
-    void small.note(call('c'))
+    await small.note(call('c'))
     small.done('b')
     const [charge] = call('x').charges
     if (charge === undefined) throw new Error('no charge')
     const wide = call('d', { charges: Array.from({ length: 60 }, () => charge) })
     expect(() => void small.note(wide)).toThrow(/cannot be noted/)
-    void small.note(call('e'))
+    await small.note(call('e'))
     expect(ids(journal()).toSorted()).toEqual(['c', 'e'])
   })
 
@@ -134,9 +202,9 @@ describe('journal of open calls', () => {
     expect(ids(journal())).toHaveLength(200)
   })
 
-  it('cut at any byte: never throws, and loses at most the slot that was cut', () => {
+  it('cut at any byte: never throws, and loses at most the slot that was cut', async () => {
     const first = journal()
-    for (const id of ['a', 'b', 'c']) void first.note(call(id))
+    await noteAll(first, 'a', 'b', 'c')
     const whole = readFileSync(file)
     for (let length = 0; length <= whole.length; length += 97) {
       writeFileSync(file, whole)
@@ -144,13 +212,14 @@ describe('journal of open calls', () => {
       const cut = journal()
       expect(ids(cut).length).toBeGreaterThanOrEqual(Math.floor((length - 4096) / 4096))
       for (const id of ids(cut)) expect(['a', 'b', 'c']).toContain(id)
-      void cut.note(call('new'))
+      await cut.note(call('new'))
+      open.pop()?.close()
     }
   })
 
-  it('with any bit flipped: no call is read that was not written, and the others stay', () => {
+  it('with any bit flipped: no call is read that was not written, and the others stay', async () => {
     const first = journal()
-    for (const id of ['a', 'b', 'c']) void first.note(call(id))
+    await noteAll(first, 'a', 'b', 'c')
     const whole = readFileSync(file)
     for (let at = 0; at < whole.length; at += 13) {
       const flipped = Buffer.from(whole)
@@ -164,11 +233,12 @@ describe('journal of open calls', () => {
       const isFreed = at >= 4096 && at % 4096 === 0
       expect(kept.length).toBeGreaterThanOrEqual(inHeader ? 0 : 2)
       expect(problems.length > 0 || kept.length === 3 || isFreed).toBe(true)
+      open.pop()?.close()
     }
   })
 
-  it('sets another version aside and says so', () => {
-    void journal().note(call('a'))
+  it('sets another version aside and says so', async () => {
+    await journal().note(call('a'))
     const bytes = readFileSync(file)
     bytes.writeUInt32LE(2, 4)
     writeFileSync(file, bytes)

@@ -23,9 +23,20 @@ export const JOURNAL_FILE = 'open-calls.journal'
 
 /** Calls that can be open at once: 64 MiB of file at most. */
 const MOST_SLOTS = 16_384
+/** Calls that are noted with one write. */
+const MOST_TOGETHER = 64
+/** So many slots are used in turn at least, and so many times more than are open: then those of one moment are neighbours. */
+const LEAST_IN_TURN = 64
+const TURN_PER_OPEN = 4
 /** How long a slot that is free may still look taken to the next process, which then finds its record. */
 const SWEEP_MS = 250
-const FREE = Buffer.of(0)
+const FREE_BYTE = Buffer.of(0)
+
+/** Free in the file too. */
+const FREE = 0
+/** Free, but the file does not say so yet. */
+const STALE = 1
+const TAKEN = 2
 
 export type JournalOptions = {
   readonly path: string
@@ -44,7 +55,8 @@ export type OpenCallJournal = OpenCalls & {
 
 /**
  * A file of fixed slots beside the database, one per call under way, written just before the provider is called. A write
- * is in the operating system's hands when it returns, so `kill -9` loses none.
+ * is in the operating system's hands when it returns, so `kill -9` loses none. The calls of one turn of the event loop are
+ * written together.
  *
  * @throws Error when the file cannot be opened
  */
@@ -52,30 +64,31 @@ export function openCallJournal(options: JournalOptions): OpenCallJournal {
   const { fd, slots } = openFile(options)
   const left: OpenCall[] = []
   const slotOf = new Map<string, number>()
-  const free: number[] = []
-  for (let slot = slots - 1; slot >= 0; slot--) {
+  for (let slot = 0; slot < slots; slot++) {
     const found = readSlot(fd, slot)
     if (found.kind === 'call' && !slotOf.has(found.call.requestId)) {
       left.push(found.call)
       slotOf.set(found.call.requestId, slot)
-      continue
-    }
-    if (found.kind === 'damaged') {
+    } else if (found.kind === 'damaged') {
       options.onProblem(
         `Slot ${slot} of ${options.path} is damaged: what that call held is not charged.`,
       )
-      writeSync(fd, FREE, 0, 1, offsetOf(slot))
+      writeSync(fd, FREE_BYTE, 0, 1, offsetOf(slot))
     }
-    free.push(slot)
   }
-  return new Journal(fd, options, { left, slotOf, free, slots })
+  return new Journal(fd, options, { left, slotOf })
 }
 
-type Found = {
-  readonly left: readonly OpenCall[]
-  readonly slotOf: Map<string, number>
-  readonly free: number[]
-  readonly slots: number
+type Found = { readonly left: readonly OpenCall[]; readonly slotOf: Map<string, number> }
+
+/** Notes of one turn of the event loop. */
+type Batch = {
+  /** Of each note, in the order in which they stand in the buffer. */
+  readonly slots: number[]
+  /** Of the notes that replace none: free again when they cannot be written. */
+  readonly requestIds: string[]
+  lastBytes: number
+  readonly outcome: PromiseWithResolvers<void>
 }
 
 class Journal implements OpenCallJournal {
@@ -83,74 +96,142 @@ class Journal implements OpenCallJournal {
   readonly #fd: number
   readonly #options: JournalOptions
   readonly #slotOf: Map<string, number>
-  /** Free in the file too. */
-  readonly #free: number[]
-  /** Free, but the file does not say so yet. Used first, so that most are never written twice. */
-  #stale: number[] = []
-  #slots: number
-  readonly #buffer = Buffer.alloc(SLOT_BYTES)
+  /** `FREE`, `STALE` or `TAKEN`. */
+  readonly #states: Uint8Array
+  #next = 0
+  /** Null: nothing was noted yet. */
+  #buffer: Buffer | null = null
+  #batch: Batch | null = null
   readonly #sweep: NodeJS.Timeout
   #syncing: Promise<void> | null = null
   #nextSync: Promise<void> | null = null
 
-  constructor(fd: number, options: JournalOptions, found: Found) {
+  constructor(fd: number, options: JournalOptions, { left, slotOf }: Found) {
     this.#fd = fd
     this.#options = options
-    this.left = found.left
-    this.#slotOf = found.slotOf
-    this.#free = found.free
-    this.#slots = found.slots
+    this.left = left
+    this.#slotOf = slotOf
+    let most = options.mostSlots ?? MOST_SLOTS
+    for (const slot of slotOf.values()) most = Math.max(most, slot + 1)
+    this.#states = new Uint8Array(most)
+    for (const slot of slotOf.values()) this.#states[slot] = TAKEN
     this.#sweep = setInterval(() => this.#clearStale(), SWEEP_MS).unref()
   }
 
   /** Hot: once per request that charges a durable limit. bench/open-calls.ts */
-  note(call: OpenCall): void | Promise<void> {
+  note(call: OpenCall): Promise<void> {
     const known = this.#slotOf.get(call.requestId)
+    const batch = this.#batch ?? this.#openBatch()
+    const bytes = this.#draft(call, batch.slots.length)
     const slot = known ?? this.#takeSlot()
-    try {
-      const length = writeSlot(this.#buffer, call)
-      const written = writeSync(this.#fd, this.#buffer, 0, length, offsetOf(slot))
-      if (written < length) throw new Error('The disk is full.')
-    } catch (cause) {
-      if (known === undefined) this.#stale.push(slot)
-      throw unavailable('The call cannot be noted, so it is not made.', cause)
+    batch.slots.push(slot)
+    batch.lastBytes = bytes
+    if (known === undefined) {
+      this.#slotOf.set(call.requestId, slot)
+      batch.requestIds.push(call.requestId)
     }
-    this.#slotOf.set(call.requestId, slot)
-    if (this.#options.sync) return this.#synced()
+    if (batch.slots.length === MOST_TOGETHER) this.#write(batch)
+    return batch.outcome.promise
   }
 
   done(requestId: string): void {
     const slot = this.#slotOf.get(requestId)
     if (slot === undefined) return
     this.#slotOf.delete(requestId)
-    this.#stale.push(slot)
+    this.#states[slot] = STALE
   }
 
   close(): void {
+    if (this.#batch !== null) this.#write(this.#batch)
     clearInterval(this.#sweep)
     this.#clearStale()
     closeSync(this.#fd)
   }
 
+  #openBatch(): Batch {
+    const batch: Batch = {
+      slots: [],
+      requestIds: [],
+      lastBytes: 0,
+      outcome: Promise.withResolvers<void>(),
+    }
+    this.#batch = batch
+    // Who waits still sees the rejection; a caller that does not must not end the process.
+    batch.outcome.promise.catch(() => {})
+    process.nextTick(() => {
+      if (this.#batch === batch) this.#write(batch)
+    })
+    return batch
+  }
+
+  #draft(call: OpenCall, place: number): number {
+    try {
+      this.#buffer ??= Buffer.alloc(MOST_TOGETHER * SLOT_BYTES)
+      const at = place * SLOT_BYTES
+      return writeSlot(this.#buffer.subarray(at, at + SLOT_BYTES), call)
+    } catch (cause) {
+      throw unnoted(cause)
+    }
+  }
+
+  /** The next free one in turn. */
   #takeSlot(): number {
-    const slot = this.#stale.pop() ?? this.#free.pop()
-    if (slot !== undefined) return slot
-    if (this.#slots >= (this.#options.mostSlots ?? MOST_SLOTS)) {
+    const states = this.#states
+    const open = this.#slotOf.size
+    if (open >= states.length) {
       throw unavailable('Too many calls are under way to note another.', null)
     }
-    return this.#slots++
+    const inTurn = Math.max(LEAST_IN_TURN, open * TURN_PER_OPEN)
+    let slot = this.#next < Math.min(inTurn, states.length) ? this.#next : 0
+    while (states[slot] === TAKEN) slot = slot + 1 === states.length ? 0 : slot + 1
+    states[slot] = TAKEN
+    this.#next = slot + 1
+    return slot
+  }
+
+  #write(batch: Batch): void {
+    this.#batch = null
+    const { slots, outcome } = batch
+    try {
+      let from = 0
+      for (let i = 1; i <= slots.length; i++) {
+        if (i < slots.length && slots[i] === (slots[i - 1] ?? 0) + 1) continue
+        this.#writeRun(batch, from, i)
+        from = i
+      }
+      outcome.resolve(this.#options.sync ? this.#synced() : undefined)
+    } catch (cause) {
+      this.#takeBack(batch)
+      outcome.reject(unnoted(cause))
+    }
+  }
+
+  /** Notes `[from, to)`, whose slots are neighbours. What stands behind a note in its slot is never read. */
+  #writeRun({ slots, lastBytes }: Batch, from: number, to: number): void {
+    const last = to === slots.length ? lastBytes : SLOT_BYTES
+    const bytes = (to - from - 1) * SLOT_BYTES + last
+    const at = offsetOf(slots[from] ?? 0)
+    const drafts = this.#buffer ?? FREE_BYTE
+    const written = writeSync(this.#fd, drafts, from * SLOT_BYTES, bytes, at)
+    if (written < bytes) throw new Error('The disk is full.')
+  }
+
+  /** Their calls are not made. Some may be in the file already. */
+  #takeBack({ requestIds }: Batch): void {
+    for (const requestId of requestIds) this.done(requestId)
+    this.#clearStale()
   }
 
   #clearStale(): void {
-    const stale = this.#stale
-    if (stale.length === 0) return
-    this.#stale = []
+    const states = this.#states
     try {
-      for (const slot of stale) writeSync(this.#fd, FREE, 0, 1, offsetOf(slot))
+      for (let slot = states.indexOf(STALE); slot !== -1; slot = states.indexOf(STALE, slot + 1)) {
+        writeSync(this.#fd, FREE_BYTE, 0, 1, offsetOf(slot))
+        states[slot] = FREE
+      }
     } catch {
       // The next start finds their records.
     }
-    this.#free.push(...stale)
   }
 
   /** One sync serves all that were written before it began. */
@@ -194,6 +275,10 @@ function openFile({ path, onProblem }: JournalOptions): { fd: number; slots: num
 }
 
 const OPEN_FLAGS = constants.O_RDWR | constants.O_CREAT
+
+function unnoted(cause: unknown): GatewayError {
+  return unavailable('The call cannot be noted, so it is not made.', cause)
+}
 
 function unavailable(message: string, cause: unknown): GatewayError {
   return new GatewayError('ledger_unavailable', message, {
