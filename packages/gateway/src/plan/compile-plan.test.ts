@@ -139,6 +139,23 @@ describe('compilePlan', () => {
       /^policies\.p\.providers\[0\]\.provider/,
     ],
     [
+      'a limit for a provider that nobody knows',
+      {
+        policy: {
+          limits: [
+            {
+              scope: 'global',
+              unit: 'usd',
+              algorithm: 'lifetime',
+              amount: 1,
+              match: { providers: 'opnai' },
+            },
+          ],
+        },
+      },
+      /^policy\.limits\[0\]\.match\.providers: no provider "opnai"/,
+    ],
+    [
       'a looser team',
       { policy: { max_output_tokens: 10 }, teams: { t: { policy: { max_output_tokens: 11 } } } },
       /^teams\.t\.policy\.max_output_tokens: 11 is looser than 10, which policy sets/,

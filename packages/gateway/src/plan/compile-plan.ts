@@ -1,6 +1,7 @@
 import { formatPath } from '../config/config-error.ts'
 import type { GatewayConfig, IdempotencyConfig, ServerConfig } from '../config/gateway-config.ts'
 import { BUCKETS_POLICY } from '../config/foreign-limits.ts'
+import { compileNames } from '../config/name-matcher.ts'
 import type { LimitConfig, PolicyConfig } from '../config/policy-config.ts'
 import { parsePolicy } from '../config/policy-schema.ts'
 import { isPrintable } from '../config/schema-parts.ts'
@@ -11,6 +12,7 @@ import { didYouMean } from '../lib/did-you-mean.ts'
 import { parseDurationMs, parseSizeBytes } from '../lib/duration.ts'
 import { compileHealth } from './compile-health.ts'
 import { checkKey, compileKey } from './compile-key.ts'
+import { patternsOf } from './compile-limit.ts'
 import { compileModel, type CatalogueOf, type ModelSources } from './compile-model.ts'
 import { compileProvider } from './compile-provider.ts'
 import { checkPolicyRouting, compileRoutingPlan, type StoredAlias } from './compile-routing.ts'
@@ -65,7 +67,7 @@ export function compilePlan(input: PlanInput): GatewayPlan {
   const stored = input.storedAliases ?? []
   const routing = compileRoutingPlan(config, { models, providers, onDemand }, stored)
   const policies = compileLayers(input, providers, routing.modes)
-  checkPolicies(config, policies, providers)
+  checkPolicies(config, policies, { providers, catalogue: input.catalogue })
   return {
     revision: input.revision,
     keysRequired: config.keys.required,
@@ -183,23 +185,19 @@ function compileOperator(
 }
 
 /** All of the file's policies belong to one operator, so a contradiction between them is a mistake to be told. */
-function checkPolicies(
-  config: GatewayConfig,
-  layers: PolicyLayers,
-  providers: ReadonlyMap<string, ProviderPlan>,
-): void {
-  checkProviderNames(config.policy, 'policy', providers)
+function checkPolicies(config: GatewayConfig, layers: PolicyLayers, known: KnownProviders): void {
+  checkProviderNames(config.policy, 'policy', known)
   checkUpstream(config.policy, layers.operator, 'policy.')
   checkPolicyRouting(config.policy.routing ?? {}, layers.operator, 'policy.routing.')
   for (const [name, policy] of Object.entries(config.policies)) {
     const at = formatPath(['policies', name])
-    checkProviderNames(policy, at, providers)
+    checkProviderNames(policy, at, known)
     checkUpstream(policy, layers.operator, `${at}.`)
     checkPolicyRouting(policy.routing ?? {}, layers.operator, `${at}.routing.`)
   }
   for (const [name, { policy }] of Object.entries(config.teams)) {
     const at = formatPath(['teams', name, 'policy'])
-    checkProviderNames(policy, at, providers)
+    checkProviderNames(policy, at, known)
     checkUpstream(policy, layers.operator, `${at}.`)
     checkPolicyRouting(policy.routing ?? {}, layers.operator, `${at}.routing.`)
     const chain = [
@@ -224,10 +222,15 @@ function checkConfigKey(record: KeyRecord, layers: PolicyLayers, at: string): vo
   }
 }
 
+type KnownProviders = {
+  readonly providers: ReadonlyMap<string, ProviderPlan>
+  readonly catalogue: ReadonlyMap<string, ProviderFacts>
+}
+
 function checkProviderNames(
   policy: PolicyConfig,
   at: string,
-  providers: ReadonlyMap<string, ProviderPlan>,
+  { providers, catalogue }: KnownProviders,
 ): void {
   const check = (name: string | undefined, where: string): void => {
     if (name !== undefined) checkProvider(name, `${at}.${where}`, providers)
@@ -235,6 +238,15 @@ function checkProviderNames(
   check(policy.default_provider, 'default_provider')
   for (const [index, entry] of (policy.providers ?? []).entries()) {
     check(entry.provider, `providers[${index}].provider`)
+  }
+  // A limit may wait for a provider that has no credential yet, but not for one that is misspelt.
+  const names = [...providers.keys(), ...catalogue.keys()]
+  for (const [index, { match }] of (policy.limits ?? []).entries()) {
+    for (const pattern of patternsOf(match?.providers ?? [])) {
+      if (!names.some(compileNames([pattern]))) {
+        check(pattern, `limits[${index}].match.providers`)
+      }
+    }
   }
 }
 
