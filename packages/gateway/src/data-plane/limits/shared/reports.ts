@@ -5,7 +5,7 @@ import { LEASE_MS } from './housekeeping.ts'
 import { batches, keysOf, listOf, numberOf, perCounter } from './script-calls.ts'
 
 /** What was used of a counter without the server. */
-export type Use = { readonly charge: LimitCharge; readonly used: number }
+type Use = { readonly charge: LimitCharge; readonly used: number }
 
 /** The server counts one use of a counter under one name once. */
 export type NamedUse = Use & { readonly name: string }
