@@ -23,6 +23,8 @@ const CALLS = 240
 describe.skipIf(POSTGRES_FOLDER === null || !hasRedis())(
   'two gateways of two workers, a ledger in Postgres and limits in Redis',
   () => {
+    /** Tests share one Redis: each has counters of its own. */
+    let started = 0
     let postgres: PostgresServer
     let redis: RedisProcess
     let sandbox: SandboxProcess
@@ -43,7 +45,7 @@ describe.skipIf(POSTGRES_FOLDER === null || !hasRedis())(
         log: { level: 'warn' },
         server: { workers: 2 },
         storage: { url: 'env:DATABASE' },
-        limits: { backend: 'env:REDIS_URL' },
+        limits: { backend: 'env:REDIS_URL', namespace: `gateways-${++started}` },
         providers: { local: sandbox.provider },
         policy: {
           default_provider: 'local',
