@@ -20,6 +20,11 @@ import { childrenOf } from '../harness/workers.ts'
 const AMOUNT = 61
 const CALLS = 240
 
+function ask(gateway: Gateway, key: string): Promise<CallAnswer> {
+  const { path, body } = askOf({ model: 'words-5', maxTokens: 50 })
+  return call(`${gateway.proxyUrl}${path}`, { key, body })
+}
+
 describe.skipIf(POSTGRES_FOLDER === null || !hasRedis())(
   'two gateways of two workers, a ledger in Postgres and limits in Redis',
   () => {
@@ -60,11 +65,6 @@ describe.skipIf(POSTGRES_FOLDER === null || !hasRedis())(
         REDIS_URL: redis.url,
       }
       return [await startGateway({ config, env }), await startGateway({ config, env })]
-    }
-
-    const ask = (gateway: Gateway, key: string): Promise<CallAnswer> => {
-      const { path, body } = askOf({ model: 'words-5', maxTokens: 50 })
-      return call(`${gateway.proxyUrl}${path}`, { key, body })
     }
 
     it('admit exactly the amount, and every answer that came whole is in the ledger', async () => {
