@@ -4,7 +4,7 @@ import type { Attachment } from './attachment.ts'
 import type { Closing } from './closings.ts'
 import type { SharedGateParts } from './gate-parts.ts'
 import type { OutageGate, OutageReservation } from './outage-gate.ts'
-import type { NamedUse } from './reports.ts'
+import type { NamedUse, Use } from './reports.ts'
 import { SharedReservation } from './shared-reservation.ts'
 
 const NO_DEMAND: Demand = {
@@ -37,15 +37,26 @@ export class Adoptions {
         .map(({ charge, amount }) => ({ charge, amount, leased: false }))
       const nowMs = options.clock.monotonicMs()
       const adopted = new SharedReservation({ ...grant, demand: NO_DEMAND }, holds, nowMs)
+      adopted.adopted = true
       adopted.taken = false
       open.set(name, adopted)
       this.#byReservation.set(reservation, adopted)
     }
   }
 
+  /** What their calls hold. */
+  *spent(): Iterable<Use> {
+    for (const { holds } of this.#byReservation.values()) {
+      for (const { charge, amount } of holds) yield { charge, used: amount }
+    }
+  }
+
+  /** It comes out of the lease when the server has it, as a part of which it was synced. */
   async tell(connection: ScriptConnection, attachment: Attachment): Promise<void> {
     const all = [...this.#byReservation.values()]
-    await Promise.all(all.map((adopted) => attachment.reopenOne(connection, adopted)))
+    await Promise.all(
+      all.map((adopted) => attachment.reopenOne(connection, adopted, { fromLease: true })),
+    )
   }
 
   /** For its end; null: it was made in the outage that lasts. */
@@ -56,19 +67,28 @@ export class Adoptions {
   }
 }
 
-/** The call that would have the server take `own` may have been lost, and its end come before the next try. */
-export function orReported(
-  closing: Closing,
-  own: SharedReservation,
-  report: (uses: readonly NamedUse[]) => void,
-): Closing {
+/**
+ * The call that would have the server take `own` may have been lost, and its end come before the next try. Until the end
+ * is answered its use is owed: should this process be killed, nobody else knows of it.
+ */
+export function orReported(closing: Closing, own: SharedReservation, owing: Owing): Closing {
   const { holds, used } = closing
+  const { name } = own
+  const uses = holds.map(({ charge, amount: spent }, index) => {
+    return { charge, name, spent, used: used[index] ?? 0 }
+  })
+  owing.owe(uses)
   return {
     ...closing,
-    onUnknown() {
-      if (own.taken) return
-      const { name } = own
-      report(holds.map(({ charge }, index) => ({ charge, name, used: used[index] ?? 0 })))
+    isUntaken: () => !own.taken,
+    onAnswer(isKnown) {
+      if (isKnown || own.taken) owing.owe(uses.map((use) => ({ ...use, used: 0 })))
+      else owing.report(uses)
     },
   }
+}
+
+export type Owing = {
+  readonly owe: (uses: readonly NamedUse[]) => void
+  readonly report: (uses: readonly NamedUse[]) => void
 }

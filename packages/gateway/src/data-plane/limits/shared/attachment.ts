@@ -109,11 +109,15 @@ export class Attachment {
 
   async #reopen(connection: ScriptConnection): Promise<void> {
     for (const reservation of this.#parts.open.values())
-      await this.reopenOne(connection, reservation)
+      await this.reopenOne(connection, reservation, { fromLease: false })
   }
 
   /** Takes a reservation on the server that it does not know. It is taken once, however often it is told. */
-  async reopenOne(connection: ScriptConnection, reservation: SharedReservation): Promise<void> {
+  async reopenOne(
+    connection: ScriptConnection,
+    reservation: SharedReservation,
+    { fromLease }: { readonly fromLease: boolean },
+  ): Promise<void> {
     const { name, holds, heldTokens } = reservation
     const { options, call } = this.#parts
     const charges = holds.map(({ charge }) => charge)
@@ -121,9 +125,11 @@ export class Attachment {
       name,
       String(options.lifetimeMs()),
       String(heldTokens),
+      reservation.adopted ? '1' : '0',
       ...perCounter(charges, (_, index) => [
         holds[index]?.amount ?? 0,
         holds[index]?.leased === true ? 1 : 0,
+        fromLease ? (holds[index]?.amount ?? 0) : 0,
       ]),
     ]
     await call(connection, 'reopen', keysOf(charges), args)

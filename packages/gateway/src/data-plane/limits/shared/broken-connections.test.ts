@@ -200,6 +200,18 @@ describe.skipIf(!hasRedis())('a shared gate whose connections break', () => {
     expect((await first.gate.reserve(CHARGES, demandFor(750 - 187))).ok).toBe(true)
   })
 
+  it('nor before the server has counted what was used of it', async () => {
+    const [first, second] = await pair()
+    for (const { gate } of [first, second]) await gate.housekeep()
+    second.link.lose()
+    const alone = admitted(await second.gate.reserve(CHARGES, demandFor(100)))
+    second.gate.settle(alone, actualOf(100))
+    await second.link.connect({ operation: 'report', call: 1, deadAfter: false })
+    await second.gate.flush()
+    expect((await first.gate.reserve(CHARGES, demandFor(750 - 87))).ok).toBe(false)
+    expect((await first.gate.reserve(CHARGES, demandFor(750 - 187))).ok).toBe(true)
+  })
+
   /** One call that was admitted while the server was away, and is still open. */
   async function admittedAlone(): Promise<{
     gate: SharedGate
@@ -303,6 +315,30 @@ describe.skipIf(!hasRedis())('a shared gate whose connections break', () => {
     await next.link.connect()
     await next.gate.flush()
     expect(await next.gate.list()).toMatchObject([{ used: 40 }])
+  })
+
+  it('has the next start tell what a call used that ended before the server had it', async () => {
+    const { gate, link, alone } = await admittedAlone()
+    await link.connect({ operation: 'reopen', call: 1, deadAfter: true })
+    link.lose()
+    gate.settle(alone, actualOf(30))
+    const next = member()
+    next.gate.restore(gate.takeChanged())
+    await next.link.connect()
+    await next.gate.flush()
+    expect(await next.gate.list()).toMatchObject([{ used: 40, reserved: 0 }])
+  })
+
+  it('and counts it once where the server had the end, and its answer was lost', async () => {
+    const { gate, link, alone } = await admittedAlone()
+    await link.connect({ operation: 'close', call: 1, deadAfter: true, isRun: true })
+    gate.settle(alone, actualOf(30))
+    await gate.flush()
+    const next = member()
+    next.gate.restore(gate.takeChanged())
+    await next.link.connect()
+    await next.gate.flush()
+    expect(await next.gate.list()).toMatchObject([{ used: 40, reserved: 0 }])
   })
 
   it('has the next start tell what was spent alone and not told, until it was told', async () => {

@@ -1,4 +1,5 @@
 import type { ScriptConnection } from '../../../contracts/script-server.ts'
+import type { Use } from './reports.ts'
 import { type Answer, listOf } from './script-calls.ts'
 import type { SharedGateParts } from './gate-parts.ts'
 import type { SharedHold } from './shared-reservation.ts'
@@ -10,8 +11,10 @@ export type Closing = {
   readonly holds: readonly SharedHold[]
   /** Per hold. */
   readonly used: readonly number[]
-  /** The server knows of no such reservation. */
-  readonly onUnknown?: () => void
+  /** `isKnown`: the server had such a reservation, or had ended it for this process. */
+  readonly onAnswer?: (isKnown: boolean) => void
+  /** Nobody has heard yet that the server took the reservation. */
+  readonly isUntaken?: () => boolean
 }
 
 /** Beyond, a reservation is left to its end on the server, where it is charged in full: nothing is forgotten. */
@@ -36,6 +39,14 @@ export class Closings {
     }
     this.#waiting.set(closing.name, closing)
     if (connection !== null) this.#tell(connection, closing)
+  }
+
+  /** What is held by reservations that the server may not have. */
+  *spent(): Iterable<Use> {
+    for (const { holds, isUntaken } of this.#waiting.values()) {
+      if (isUntaken?.() !== true) continue
+      for (const { charge, amount } of holds) yield { charge, used: amount }
+    }
   }
 
   isWaiting(name: string): boolean {
@@ -73,7 +84,7 @@ export class Closings {
     this.#waiting.delete(name)
     this.#answered.push(name)
     this.#parts.open.delete(name)
-    if (answer.code === 0) closing.onUnknown?.()
+    closing.onAnswer?.(answer.code !== 0)
     this.#learn(closing, answer)
   }
 

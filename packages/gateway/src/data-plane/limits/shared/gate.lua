@@ -816,6 +816,12 @@ local function gravity(r, c)
   return c.p.kind == 'concurrent' and -1 or 1e300
 end
 
+-- What was spent of the lease without the server is no lease any more, once the server has it.
+local function spend_lease(c, amount)
+  local own = own_lease(c)
+  if own > 0 and amount > 0 then set_lease(c, max(0, own - amount), c.L[process][2]) end
+end
+
 -- What the rest cannot give comes out of this process's own lease. Gives the ticket, and what came out of the lease.
 local function take_of(c, amount)
   local own, from_lease = own_lease(c), 0
@@ -833,7 +839,7 @@ local function ask_back(names)
   call('PEXPIRE', KEYS[6], WANTED_MS)
 end
 
--- A reservation `r`: by whose it is, held output tokens of a stream, holds { name, incarnation, ticket, amount, is leased }.
+-- A reservation `r`: by whose it is, held output tokens of a stream, adopted: made without the server, holds { name, incarnation, ticket, amount, is leased }.
 -- A stream that is extended in another window has one more hold of the same counter.
 
 local function holds_by_name(r)
@@ -1027,6 +1033,21 @@ local function reached_alerts(c, fractions)
   return found
 end
 
+-- Of what is told under a name, the part that is new. `c.T`: by name, what was told, and when.
+local function told_more(c, name, total)
+  local told = c.T or {}
+  local before, n, oldest = told[name] and told[name][1] or 0, 0, nil
+  if total <= before then return 0 end
+  told[name] = { total, now }
+  for one, what in pairs(told) do
+    n = n + 1
+    if not oldest or what[2] < told[oldest][2] then oldest = one end
+  end
+  if n > MOST_TOLD then told[oldest] = nil end
+  c.T = told
+  return total - before
+end
+
 -- Of the usage, windows take what was reserved in them, in order, and the last takes the rest.
 -- `said`: "window era", where the record says that all of it was used; empty: no record says so.
 local function close_holds(c, holds, used, all, said)
@@ -1068,7 +1089,8 @@ if op == 'close' then
   function ops.close()
     local packed = call('HGET', KEYS[2], ARGV[5])
     load_all(FIRST, #KEYS)
-    local by_name = packed and holds_by_name(unpack_(packed))
+    local record = packed and unpack_(packed)
+    local by_name = packed and holds_by_name(record)
     if packed then
       local expire = ARGV[6] == 'expire'
       if expire and steady < tonumber(call('ZSCORE', KEYS[3], ARGV[5]) or 0) then return { 0, now, {} } end
@@ -1080,7 +1102,16 @@ if op == 'close' then
             reached_alerts(c, ARGV[at + 1])
           end
           local all = expire or (ARGV[6] == 'forget' and not is_durable(c))
-          close_holds(c, by_name[ARGV[at + 2]] or {}, tonumber(ARGV[at]), all, ARGV[at + 3])
+          local used = tonumber(ARGV[at])
+          if record.adopted then
+            -- The next start of its process may have told the use before, or tell it later.
+            if c.T and c.T[ARGV[5]] then
+              all, used = false, told_more(c, ARGV[5], used)
+            elseif ARGV[6] == 'settle' then
+              told_more(c, ARGV[5], used)
+            end
+          end
+          close_holds(c, by_name[ARGV[at + 2]] or {}, used, all, ARGV[at + 3])
         end
       end
     end
@@ -1131,23 +1162,28 @@ if op == 'renew' then
 end
 
 -- Takes a reservation again that a lost server knew. One that took over may know less of it than was extended since.
--- ARGV: 5 reservation, 6 ms left, 7 output tokens held; then per counter: parameters, description, amount, leased, name.
+-- ARGV: 5 reservation, 6 ms left, 7 output tokens held, 8 was made without the server; then per counter: parameters,
+-- description, amount, leased, how much of it came out of the lease, name.
 if op == 'reopen' then
   function ops.reopen()
-    if call('HEXISTS', KEYS[7], 'x:' .. ARGV[5]) == 1 then return { 0, now } end
+    local ended = call('HEXISTS', KEYS[7], 'x:' .. ARGV[5]) == 1
     local packed = call('HGET', KEYS[2], ARGV[5])
     load_all(FIRST, #KEYS)
     local due = steady + tonumber(ARGV[6])
     local record = packed and unpack_(packed) or { by = process, held = 0, holds = {} }
     local by_name = holds_by_name(record)
     record.held = max(record.held or 0, tonumber(ARGV[7]))
+    record.adopted = record.adopted or ARGV[8] == '1' or nil
     for i = FIRST, #KEYS do
-      local at = 8 + (i - FIRST) * 5
+      local at = 9 + (i - FIRST) * 6
       local c = counter(KEYS[i], ARGV[at], ARGV[at + 1], true)
-      local name, amount = ARGV[at + 4], tonumber(ARGV[at + 2])
+      local name, amount = ARGV[at + 5], tonumber(ARGV[at + 2])
       local holds = by_name[name]
-      c.due = max(c.due or 0, due)
-      if not holds then
+      if not ended then c.due = max(c.due or 0, due) end
+      spend_lease(c, tonumber(ARGV[at + 4]))
+      if ended then
+        -- Nothing is held any more.
+      elseif not holds then
         local ticket = meter_of(c).take(c, amount)
         c.op = c.op + 1
         local is_leased = tonumber(ARGV[at + 3])
@@ -1157,45 +1193,32 @@ if op == 'reopen' then
         take_more(record, holds, { name = name, c = c, amount = amount - total_of(holds) })
       end
     end
-    for i = FIRST, #KEYS do store(KEYS[i], ARGV[8 + (i - FIRST) * 5 + 4]) end
+    for i = FIRST, #KEYS do store(KEYS[i], ARGV[9 + (i - FIRST) * 6 + 5]) end
+    if ended then return { 0, now } end
     call('HSET', KEYS[2], ARGV[5], pack(record))
     call('ZADD', KEYS[3], due, ARGV[5])
     return { packed and 0 or 1, now }
   end
 end
 
--- Of what is told under a name, the part that is new. `c.T`: by name, what was told, and when.
-local function told_more(c, name, total)
-  local told = c.T or {}
-  local before, n, oldest = told[name] and told[name][1] or 0, 0, nil
-  if total <= before then return 0 end
-  told[name] = { total, now }
-  for one, what in pairs(told) do
-    n = n + 1
-    if not oldest or what[2] < told[oldest][2] then oldest = one end
-  end
-  if n > MOST_TOLD then told[oldest] = nil end
-  c.T = told
-  return total - before
-end
-
--- Adds what was used without the server. Per counter: parameters, description, under which name, used in all, name of the
--- counter. What the counter has of that name is not added again: it may be told twice, and by the next start of a process.
+-- Adds what was used without the server. Per counter: parameters, description, under which name, used in all, how much of it
+-- came out of the lease, name of the counter. What the counter has of that name is not added again: it may be told twice, and by the next start of a process.
 if op == 'report' then
   function ops.report()
     load_all(FIRST, #KEYS)
     for i = FIRST, #KEYS do
-      local at = 5 + (i - FIRST) * 5
+      local at = 5 + (i - FIRST) * 6
       local c = counter(KEYS[i], ARGV[at], ARGV[at + 1], true)
       local more = told_more(c, ARGV[at + 2], tonumber(ARGV[at + 3]))
       if more > 0 and c.p.kind ~= 'concurrent' then add_use(c, more) end
+      spend_lease(c, tonumber(ARGV[at + 4]))
     end
     local views = {}
     for i = FIRST, #KEYS do
       local c = loaded[KEYS[i]]
       local settled, reserved, whole, ends = view(c)
       views[#views + 1] = { settled, reserved, whole, ends, is_durable(c) and 1 or 0 }
-      store(KEYS[i], ARGV[5 + (i - FIRST) * 5 + 4])
+      store(KEYS[i], ARGV[5 + (i - FIRST) * 6 + 5])
     end
     return { 1, now, views }
   end

@@ -91,8 +91,8 @@ export class OpenCharges implements DurableCharges {
       holds,
       used,
       // The same server has ended it before, when its lease was over. Another one may never have heard of it.
-      onUnknown: () => {
-        if (known !== generation()) this.#report(name, own)
+      onAnswer: (isKnown) => {
+        if (!isKnown && known !== generation()) this.#report(name, own)
       },
     })
   }
@@ -103,6 +103,7 @@ export class OpenCharges implements DurableCharges {
     reports.add(
       live(),
       durable.map((one) => ({ charge: chargeOf(one), name, used: one.amount })),
+      { fromLease: false },
     )
   }
 }

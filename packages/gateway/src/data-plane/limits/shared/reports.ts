@@ -5,10 +5,13 @@ import { LEASE_MS } from './housekeeping.ts'
 import { batches, keysOf, listOf, numberOf, perCounter } from './script-calls.ts'
 
 /** What was used of a counter without the server. */
-type Use = { readonly charge: LimitCharge; readonly used: number }
+export type Use = { readonly charge: LimitCharge; readonly used: number }
 
-/** The server counts one use of a counter under one name once. */
-export type NamedUse = Use & { readonly name: string }
+/**
+ * The server counts one use of a counter under one name once. `spent`: how much of the lease is over when it has been
+ * counted; absent: the use.
+ */
+export type NamedUse = Use & { readonly name: string; readonly spent?: number }
 
 /**
  * What was admitted without the server, told to it under a name: again until it is answered, and by the next start of this
@@ -24,17 +27,28 @@ export class Reports {
     this.#parts = parts
   }
 
-  add(connection: ScriptConnection | null, uses: readonly NamedUse[]): void {
+  /** `fromLease`: the server has what was spent as a part of the lease. */
+  add(
+    connection: ScriptConnection | null,
+    uses: readonly NamedUse[],
+    from: { readonly fromLease: boolean },
+  ): void {
     const telling = uses.filter(({ used }) => used > 0)
     for (const use of telling) {
       this.#waiting.add(use)
       this.#parts.known.owe(use)
     }
-    if (connection !== null) this.#send(connection, telling)
+    if (connection !== null) this.#send(connection, telling, from)
   }
 
+  /** All that is waiting. What it spent was synced as a part of the lease. */
   retry(connection: ScriptConnection): void {
-    this.#send(connection, [...this.#waiting])
+    this.#send(connection, [...this.#waiting], { fromLease: true })
+  }
+
+  /** What is not counted yet. */
+  *spent(): Iterable<Use> {
+    for (const use of this.#waiting) yield { charge: use.charge, used: spentBy(use) }
   }
 
   async idle(): Promise<void> {
@@ -55,9 +69,13 @@ export class Reports {
     )
   }
 
-  #send(connection: ScriptConnection, uses: readonly NamedUse[]): void {
+  #send(
+    connection: ScriptConnection,
+    uses: readonly NamedUse[],
+    from: { readonly fromLease: boolean },
+  ): void {
     for (const batch of batches(uses)) {
-      const sent = this.#tell(connection, batch).catch(() => {
+      const sent = this.#tell(connection, batch, from).catch(() => {
         // The connection is lost; it is told again on the next.
       })
       this.#underWay.add(sent)
@@ -65,13 +83,17 @@ export class Reports {
     }
   }
 
-  async #tell(connection: ScriptConnection, uses: readonly NamedUse[]): Promise<void> {
+  async #tell(
+    connection: ScriptConnection,
+    uses: readonly NamedUse[],
+    { fromLease }: { readonly fromLease: boolean },
+  ): Promise<void> {
     const { known, seen, dirty, call } = this.#parts
     const charges = uses.map(({ charge }) => charge)
-    const args = perCounter(charges, (_, index) => [
-      uses[index]?.name ?? '',
-      uses[index]?.used ?? 0,
-    ])
+    const args = perCounter(charges, (charge, index) => {
+      const use = uses[index] ?? { charge, name: '', used: 0 }
+      return [use.name, use.used, fromLease ? spentBy(use) : 0]
+    })
     const answer = await call(connection, 'report', keysOf(charges), args)
     for (const [index, use] of uses.entries()) {
       this.#waiting.delete(use)
@@ -84,4 +106,8 @@ export class Reports {
       if (counter.durable) dirty.add(use.charge.counterKey)
     }
   }
+}
+
+function spentBy({ used, spent }: NamedUse): number {
+  return spent ?? used
 }

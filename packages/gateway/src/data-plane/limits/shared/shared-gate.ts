@@ -19,7 +19,7 @@ import { actualAmount, demandedAmount } from '../amounts.ts'
 import { gateOfViews } from '../gate-of-views.ts'
 import { isLeased } from '../lease.ts'
 import { checkDemand, isAmount } from '../memory-gate.ts'
-import { Adoptions, orReported } from './adoptions.ts'
+import { Adoptions, orReported, type Owing } from './adoptions.ts'
 import { Attachment } from './attachment.ts'
 import { changeCounters, listCounters, readDurable } from './administration.ts'
 import { type Closing, Closings } from './closings.ts'
@@ -30,7 +30,7 @@ import { KnownStates } from './known-states.ts'
 import { OpenCharges } from './open-charges.ts'
 import { OutageGate, OutageReservation } from './outage-gate.ts'
 import { Patience } from './patience.ts'
-import { type NamedUse, Reports } from './reports.ts'
+import { Reports } from './reports.ts'
 import { askReserve, refusalFrom, unique } from './reserve-call.ts'
 import { Answer, listOf, numberOf, ScriptKeys } from './script-calls.ts'
 import { SeenCounters } from './seen-counters.ts'
@@ -198,9 +198,14 @@ export class SharedGate implements Gate {
       for (const [index, hold] of own.holds.entries()) hold.used = used[index] ?? 0
     }
     const closing: Closing = { name: own.name, kind: 'settle', holds: own.holds, used }
-    if (own.taken) return this.#closings.add(this.#live, closing)
-    const report = (uses: readonly NamedUse[]): void => this.#reports.add(this.#live, uses)
-    this.#closings.add(this.#live, orReported(closing, own, report))
+    if (!own.adopted) return this.#closings.add(this.#live, closing)
+    const owing: Owing = {
+      owe: (uses) => {
+        for (const use of uses) this.#parts.known.owe(use)
+      },
+      report: (uses) => this.#reports.add(this.#live, uses, { fromLease: true }),
+    }
+    this.#closings.add(this.#live, orReported(closing, own, owing))
   }
 
   release(reservation: Reservation): void {
@@ -236,7 +241,7 @@ export class SharedGate implements Gate {
     const { options, known, time } = this.#parts
     const chargeOpen = options.openOnRestore === 'charge'
     const owed = known.load(states, { nowMs: time.nowMs(), chargeOpen })
-    this.#reports.add(this.#live, owed)
+    this.#reports.add(this.#live, owed, { fromLease: false })
     if (this.#live !== null) this.#closings.track(this.#attachment.restore(this.#live))
   }
 
@@ -395,32 +400,36 @@ export class SharedGate implements Gate {
     }
     if (outage !== null) this.#adoptions.adopt(outage)
     this.#outage = null
-    this.#reports.retry(connection)
     const name = outage?.name ?? ''
-    this.#reports.add(
-      connection,
-      told.map(({ charge, used }) => ({ charge, used, name })),
-    )
+    const uses = told.map(({ charge, used }) => ({ charge, used, name }))
+    this.#reports.add(null, uses, { fromLease: true })
+    for (const counter of seen.all()) {
+      // Of another generation nothing is leased.
+      if (fresh) counter.lease = 0
+      counter.giving = 0
+    }
+    // What was spent leaves the lease when the server has it, in one step: others take at once what is given back.
+    this.#closings.track(this.#reports.sync(connection, this.#leases()))
+    this.#reports.retry(connection)
     this.#closings.track(this.#adoptions.tell(connection, this.#attachment))
-    // Last: others may take what is given back at once, and what was spent of it has to be there before.
-    this.#syncLeases(connection, fresh)
     this.#closings.retry(connection)
     this.#live = connection
     this.#problem = null
     options.onState(null)
   }
 
-  /** What is leased. Of another generation nothing is. */
-  #syncLeases(connection: ScriptConnection, fresh: boolean): void {
-    for (const counter of this.#parts.seen.all()) {
-      if (fresh) counter.lease = 0
-      counter.giving = 0
-    }
-    this.#closings.track(this.#reports.sync(connection, this.#leases()))
-  }
-
+  /** What the server has to have of each lease: what may be spent, and what was and is not told. */
   #leases(): readonly { readonly charge: LimitCharge; readonly lease: number }[] {
-    return [...this.#parts.seen.all()].filter(({ beatAtMs, lease }) => beatAtMs > 0 || lease > 0)
+    const spent = new Map<string, number>()
+    for (const part of [this.#reports, this.#adoptions, this.#closings]) {
+      for (const { charge, used } of part.spent()) {
+        spent.set(charge.counterKey, (spent.get(charge.counterKey) ?? 0) + used)
+      }
+    }
+    return [...this.#parts.seen.all()].flatMap(({ charge, beatAtMs, lease }) => {
+      const whole = lease + (spent.get(charge.counterKey) ?? 0)
+      return beatAtMs > 0 || whole > 0 ? [{ charge, lease: whole }] : []
+    })
   }
 
   #lose(reason: string): void {

@@ -33,6 +33,8 @@ export class SharedReservation implements Reservation {
   heldTokens: number
   /** Monotonic; when the server was last told that somebody works on it. */
   renewedAtMs: number
+  /** Made without the server. */
+  adopted = false
   /** The server has it. One that was made without the server: not before it said so. */
   taken = true
   #open = true

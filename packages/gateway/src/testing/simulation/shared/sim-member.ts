@@ -22,7 +22,7 @@ const LONGEST_CALL_MS = 1_500
 const ENDS: Readonly<Record<string, { first: number; step: number; used: number; name: number }>> =
   {
     close: { first: 8, step: 4, used: 0, name: 2 },
-    report: { first: 4, step: 5, used: 3, name: 4 },
+    report: { first: 4, step: 6, used: 3, name: 5 },
   }
 
 export type Place = {
