@@ -14,7 +14,7 @@ const MODEL = 'words-1000+delay-4'
 /** By how much an input's bound is above the input: that comes back only when the stream has ended. Tokens. */
 const TEMPLATE_ROOM = 16
 /** Per stream: what the provider wrote until it heard that nobody listens any more. */
-const IN_FLIGHT = 40
+const IN_FLIGHT = 120
 
 let gateway: Gateway
 let sandbox: SandboxProcess
