@@ -1,6 +1,6 @@
 import { Agent } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import {
   hasRedis,
   type RedisProcess,
@@ -13,6 +13,8 @@ import { type Gateway, startGateway } from './harness/gateway.ts'
 import { nothingOpen } from './harness/nothing-open.ts'
 import { type SandboxProcess, startSandboxProcess } from './harness/sandbox.ts'
 import { waitFor } from './harness/wait-for.ts'
+
+vi.setConfig({ testTimeout: 180_000 })
 
 const CALLS = 40
 const AT_ONCE = 8
@@ -54,7 +56,7 @@ function start(
     env,
     config: {
       log: { level: 'warn' },
-      limits: { backend: redis.url, timeout: '250ms' },
+      limits: { backend: redis.url, timeout: '2s' },
       providers: { local: sandbox.provider },
       models: {
         priced: {
@@ -213,14 +215,12 @@ describe.skipIf(!hasRedis())('ledger verify with counters in Redis', () => {
       await redis.kill()
       await redis.restart()
       await sleep(1500)
+      // Some calls are between their end in Redis and their record.
       gateway.child.kill('SIGKILL')
       await load.stop()
       gateway = await start({ server }, gateway.folder)
-      const again = startLoad(gateway, key)
-      await sleep(500)
-      await again.stop()
       await nothingOpen(gateway.admin)
-      expect(load.answered() + again.answered()).toBeGreaterThan(20)
+      expect(load.answered()).toBeGreaterThan(20)
       const after = await gateway.cli('ledger', 'verify')
       expect(after.out).toContain('3 counters counted again: 0 differences')
       expect(after.code).toBe(0)

@@ -136,18 +136,23 @@ async function withoutRecord(core: Core, journal: OpenCallJournal): Promise<read
   const lost: OpenCall[] = []
   for (let i = 0; i < journal.left.length; i += ASKED_AT_ONCE) {
     const asked = journal.left.slice(i, i + ASKED_AT_ONCE)
-    const known = await Promise.all(asked.map(({ requestId }) => hasRecord(core, requestId)))
+    const known = await Promise.all(asked.map(({ requestId }) => recordOf(core, requestId)))
     for (const [index, call] of asked.entries()) {
-      if (known[index] === true) journal.done(call.requestId)
-      else lost.push(call)
+      const record = known[index] ?? null
+      if (record === null) {
+        lost.push(call)
+        continue
+      }
+      core.durable.recorded?.(call.charges, record.charges ?? [])
+      journal.done(call.requestId)
     }
   }
   return lost
 }
 
-async function hasRecord({ store }: Core, requestId: string): Promise<boolean> {
+async function recordOf({ store }: Core, requestId: string): Promise<UsageRecord | null> {
   const { items } = await store.records.list({ requestId }, { limit: 1, cursor: null })
-  return items.length > 0
+  return items[0] ?? null
 }
 
 /** Null: it cannot be charged, and stays in the journal. */

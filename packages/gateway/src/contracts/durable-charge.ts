@@ -32,6 +32,11 @@ export type DurableCharges = {
   settled(reservation: Reservation): readonly DurableCharge[]
   /** Counts as used what calls held that a former process left open. For start-up, after `restore`. */
   charge(held: readonly HeldCharge[]): readonly DurableCharge[]
+  /**
+   * Where counters are shared: a call that was left open has a record with these charges. Whether the server of the counters
+   * has heard of its end is unknown; it counts the end once.
+   */
+  recorded?(held: readonly HeldCharge[], charges: readonly DurableCharge[]): void
   /** Where counters are shared: resolves when what was charged has been told, or cannot be for now. */
   told?(): Promise<void>
   /**

@@ -20,13 +20,16 @@ export type Closing = {
 /** Beyond, a reservation is left to its end on the server, where it is charged in full: nothing is forgotten. */
 const MOST_WAITING = 100_000
 
+/** A record is committed before. Should this process be killed, the next one can take back what no record says. */
+const REMEMBERED_MS = 3000
+
 /** Settlements and releases: told at once, kept until they are answered, told again after a reconnection. */
 export class Closings {
   readonly #parts: SharedGateParts
   readonly #waiting = new Map<string, Closing>()
   readonly #underWay = new Set<Promise<void>>()
-  /** Ends that the server need not remember any more. */
-  readonly #answered: string[] = []
+  /** Ends that were answered, the oldest first. Monotonic time. */
+  readonly #answered: { readonly name: string; readonly atMs: number }[] = []
 
   constructor(parts: SharedGateParts) {
     this.#parts = parts
@@ -73,7 +76,7 @@ export class Closings {
 
   async #close(connection: ScriptConnection, closing: Closing): Promise<void> {
     const { name, kind, holds, used } = closing
-    const args = [name, kind, this.#answered.splice(0).join(' '), this.#parts.options.ledger ?? '']
+    const args = [name, kind, this.#known(), this.#parts.options.ledger ?? '']
     for (const [index, { charge, counted, used: said }] of holds.entries()) {
       args.push(String(used[index] ?? 0), charge.limit.alerts.join(','), charge.counterKey)
       const inRecord = kind === 'settle' && counted !== undefined && said !== undefined
@@ -82,10 +85,18 @@ export class Closings {
     const names = holds.map(({ charge }) => charge.counterKey)
     const answer = await this.#parts.call(connection, 'close', names, args)
     this.#waiting.delete(name)
-    this.#answered.push(name)
+    this.#answered.push({ name, atMs: this.#parts.options.clock.monotonicMs() })
     this.#parts.open.delete(name)
     closing.onAnswer?.(answer.code !== 0)
     this.#learn(closing, answer)
+  }
+
+  /** Ends that the server need not remember any more, by spaces. */
+  #known(): string {
+    const beforeMs = this.#parts.options.clock.monotonicMs() - REMEMBERED_MS
+    const later = this.#answered.findIndex(({ atMs }) => atMs > beforeMs)
+    const known = this.#answered.splice(0, later === -1 ? this.#answered.length : later)
+    return known.map(({ name }) => name).join(' ')
   }
 
   #learn({ holds }: Closing, answer: Answer): void {

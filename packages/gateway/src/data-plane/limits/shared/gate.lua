@@ -1033,6 +1033,12 @@ local function reached_alerts(c, fractions)
   return found
 end
 
+local function said_in(c, said)
+  local at, era = string.match(said, '^(%S+) (%S+)$')
+  if not c.er or tonumber(era) ~= c.er then return nil end
+  return tonumber(at)
+end
+
 -- Of what is told under a name, the part that is new. `c.T`: by name, what was told, and when.
 local function told_more(c, name, total)
   local told = c.T or {}
@@ -1051,8 +1057,8 @@ end
 -- Of the usage, windows take what was reserved in them, in order, and the last takes the rest.
 -- `said`: "window era", where the record says that all of it was used; empty: no record says so.
 local function close_holds(c, holds, used, all, said)
-  local at, era = string.match(said, '^(%S+) (%S+)$')
-  local by_record = c.er and tonumber(era) == c.er and used or 0
+  local at = said_in(c, said)
+  local by_record = at and used or 0
   if by_record > 0 then
     c.lg = c.lg or {}
     c.lg[ARGV[8]] = 1
@@ -1072,12 +1078,36 @@ local function close_holds(c, holds, used, all, said)
     else
       counted = 0
     end
-    if by_record > 0 and tonumber(at) == hold[3] then
+    if by_record > 0 and at == hold[3] then
       counted, by_record = counted - by_record, 0
     end
     unsaid(c, hold[3], counted)
   end
-  if by_record > 0 then unsaid(c, tonumber(at), -by_record) end
+  if by_record > 0 then unsaid(c, at, -by_record) end
+end
+
+-- Whoever ended it was killed before its record was there, and the record that is now written says nothing of it.
+local function take_back_said()
+  local owner = string.match(ARGV[5], '^(.-):')
+  if not owner then return end
+  for i = FIRST, #KEYS do
+    -- The same end, told again.
+    if ARGV[12 + (i - FIRST) * 4] ~= '' then return end
+  end
+  local reports, field = string.sub(KEYS[7], 1, -#process - 1) .. owner, 'x:' .. ARGV[5]
+  local told = call('HGET', reports, field)
+  if not told or told == '1' then return end
+  local by_name = {}
+  for _, one in ipairs(unpack_(told)) do by_name[one[1]] = one end
+  for i = FIRST, #KEYS do
+    local c, name = loaded[KEYS[i]], ARGV[11 + (i - FIRST) * 4]
+    local one = by_name[name]
+    if c and one and c.er == one[3] then
+      unsaid(c, one[2], one[4])
+      store(KEYS[i], name)
+    end
+  end
+  call('HSET', reports, field, 1)
 end
 
 -- `forget`: its end was answered by a server that is lost. What it used of durable counters was brought by those who knew
@@ -1091,7 +1121,10 @@ if op == 'close' then
     load_all(FIRST, #KEYS)
     local record = packed and unpack_(packed)
     local by_name = packed and holds_by_name(record)
-    if packed then
+    local said = {}
+    if not packed then
+      if ARGV[6] == 'settle' then take_back_said() end
+    else
       local expire = ARGV[6] == 'expire'
       if expire and steady < tonumber(call('ZSCORE', KEYS[3], ARGV[5]) or 0) then return { 0, now, {} } end
       for i = FIRST, #KEYS do
@@ -1101,6 +1134,8 @@ if op == 'close' then
             c.restored = nil
             reached_alerts(c, ARGV[at + 1])
           end
+          local window = said_in(c, ARGV[at + 3])
+          if window then said[#said + 1] = { ARGV[at + 2], window, c.er, tonumber(ARGV[at]) } end
           local all = expire or (ARGV[6] == 'forget' and not is_durable(c))
           local used = tonumber(ARGV[at])
           if record.adopted then
@@ -1132,8 +1167,9 @@ if op == 'close' then
       call('HDEL', KEYS[2], ARGV[5])
       call('ZREM', KEYS[3], ARGV[5])
       if ARGV[6] == 'settle' or ARGV[6] == 'release' then
-        -- Until the process says that it got the answer, a new generation must not take it again.
-        call('HSET', KEYS[7], 'x:' .. ARGV[5], 1)
+        -- Until the process says that it got the answer, a new generation must not take it again. It says so when the
+        -- record should be there: what the record says is known until then.
+        call('HSET', KEYS[7], 'x:' .. ARGV[5], #said > 0 and pack(said) or 1)
         call('PEXPIRE', KEYS[7], DAY_MS)
       end
     end

@@ -12,7 +12,7 @@ import type { Closings } from './closings.ts'
 import type { SharedGateParts } from './gate-parts.ts'
 import { OutageReservation } from './outage-gate.ts'
 import type { Reports } from './reports.ts'
-import { SharedReservation } from './shared-reservation.ts'
+import { type SharedHold, SharedReservation } from './shared-reservation.ts'
 
 /** No generation: whether the server ever heard of a reservation that was made without it is not known. */
 const MADE_ALONE = 'alone'
@@ -70,6 +70,25 @@ export class OpenCharges implements DurableCharges {
     return []
   }
 
+  recorded(all: readonly HeldCharge[], charges: readonly DurableCharge[]): void {
+    const { closings, live } = this.#parts
+    const said = new Map(charges.map((one) => [one.counter, one]))
+    for (const [reservation, own] of Map.groupBy(all, (one) => one.reservation)) {
+      const [known, name] = (reservation ?? '').split(' ')
+      // What was admitted alone is in no record's charges: it is left to its end there.
+      if (name === undefined || known === MADE_ALONE) continue
+      const holds = own.map((one): SharedHold => {
+        const charge = said.get(one.counter)
+        const [limit, amount] = [chargeOf(one), one.amount]
+        if (charge === undefined) return { charge: limit, amount, leased: false }
+        const { at, era, amount: used } = charge
+        return { charge: limit, amount, leased: false, counted: { at, era }, used }
+      })
+      const used = holds.map((hold) => hold.used ?? unsaidUse(hold))
+      closings.add(live(), { name, kind: 'settle', holds, used })
+    }
+  }
+
   async told(): Promise<void> {
     const { closings, reports } = this.#parts
     const tooLong = Promise.withResolvers<void>()
@@ -118,6 +137,11 @@ function named(
 function heldCharge({ limit, value, counterKey }: LimitCharge, amount: number): HeldCharge {
   const { id, scope, unit, algorithm } = limit
   return { counter: counterKey, amount, at: 0, era: 0, id, scope, value, unit, algorithm }
+}
+
+/** Of a counter that the record does not name: nothing, or of those that records never name, all that was held. */
+function unsaidUse({ charge: { limit }, amount }: SharedHold): number {
+  return isDurable(limit.algorithm) && limit.algorithm.kind !== 'bucket' ? 0 : amount
 }
 
 function isDurable(algorithm: LimitCharge['limit']['algorithm']): boolean {

@@ -74,7 +74,8 @@ export async function runSharedSeed(
   }
   await goOn(FAULTS_MS + HEALED_MS)
   problem ??= brokenHealed(run)
-  for (let steps = 0; problem === null && steps < LONG_STEPS; steps++) {
+  for (let steps = 0; steps < LONG_STEPS; steps++) {
+    if (problem !== null) break
     world.skip(LONG_STEP_MS)
     await goOn(world.nowMs + 10)
   }
