@@ -3,7 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { createModelCatalogue } from './catalogue/model-catalogue.ts'
 import { composeGate, type GateBackend } from './compose-gate.ts'
-import { ledgerName, openStore } from './compose-store.ts'
+import { openStore } from './compose-store.ts'
 import { type ComposedTargets, composeTargets } from './compose-targets.ts'
 import type { GatewayConfig } from './config/gateway-config.ts'
 import { redisUrlOf } from './config/limits-backend.ts'
@@ -122,7 +122,7 @@ export async function composeCore(options: CoreOptions): Promise<Core> {
   const { gate, backend, durable, room } = await composeGate(config, {
     plan: () => plan,
     onAlert: (alert) => events.emit('budget.alert', alertData(alert)),
-    ledgerName: () => ledgerName(store),
+    store,
   })
   for (const secret of backendSecrets(config)) secrets.add(secret)
   gate.restore(await store.counters.list())

@@ -4,7 +4,9 @@ import type { Room } from './contracts/room.ts'
 import type { DurableCharges } from './contracts/durable-charge.ts'
 import type { Gate, LimitAlert } from './contracts/limit.ts'
 import { createMemoryGate } from './data-plane/limits/memory-gate.ts'
-import { GATE_SCRIPT, SharedGate } from './data-plane/limits/shared/shared-gate.ts'
+import { gateStarts, ledgerName } from './compose-store.ts'
+import type { Store } from './contracts/store.ts'
+import { GATE_SCRIPT, newProcessName, SharedGate } from './data-plane/limits/shared/shared-gate.ts'
 import { SYSTEM_CLOCK } from './lib/clock.ts'
 import { parseDurationMs } from './lib/duration.ts'
 import type { GatewayPlan } from './plan/gateway-plan.ts'
@@ -41,8 +43,7 @@ export async function composeGate(
   given: {
     readonly plan: () => GatewayPlan
     readonly onAlert: (alert: LimitAlert) => void
-    /** Of the ledger that has the records; asked for where counters are shared. */
-    readonly ledgerName: () => Promise<string>
+    readonly store: Store
   },
 ): Promise<ComposedGate> {
   const url = redisUrlOf(config.limits.backend)
@@ -54,12 +55,17 @@ export async function composeGate(
   const { createRedisServer } = await import('./storage/redis/redis-server.ts')
   const handlers: { given: GateHandlers | null } = { given: null }
   const timeoutMs = parseDurationMs(config.limits.timeout)
-  const ledger = config.ledger.enabled ? { ledger: await given.ledgerName() } : {}
+  const process = newProcessName()
+  const ledger = config.ledger.enabled ? { ledger: await ledgerName(given.store) } : {}
+  // Without a ledger nobody knows what former starts spent.
+  const starts = config.ledger.enabled ? await gateStarts(given.store, process) : null
   const gate = new SharedGate({
     server: createRedisServer({ url, script: GATE_SCRIPT, timeoutMs }),
     namespace: config.limits.namespace,
     clock: SYSTEM_CLOCK,
     ...ledger,
+    process,
+    ...(starts === null ? {} : { formers: starts.formers, onBuried: starts.forget }),
     lifetimeMs: () => longestCallMs(given.plan()) + RESERVATION_GRACE_MS,
     onAlert: given.onAlert,
     onState: (problem) => handlers.given?.onState(problem),

@@ -112,10 +112,10 @@ async function settleLeft(
     for (const call of await withoutRecord(core, journal)) lost.push({ call, journal })
   }
   abandon?.()
-  if (lost.length === 0) return
   const charges = lost.map(({ call }) => chargeLost(core, call, log))
   // Shared counters first: told again by a start that comes after one that was killed here, they count it once.
   if (core.durable.told !== undefined) await core.durable.told()
+  if (lost.length === 0) return
   // Else in one turn of the event loop: records and counters are one transaction.
   const written = await Promise.allSettled(
     lost.map(async ({ call, journal }, index) => {

@@ -58,6 +58,31 @@ export async function ledgerName(store: Store): Promise<string> {
   return store.exclusively === undefined ? await find() : await store.exclusively(find)
 }
 
+const GATE_NOTES = 'gate'
+const MOST_STARTS = 20
+
+/** Starts of the gateway that has this store, the last one first. None where others may have it too. */
+export type GateStarts = {
+  readonly formers: readonly string[]
+  /** Only the present one is remembered. */
+  readonly forget: () => void
+}
+
+/** Remembers `process`, before it takes anything that the next start has to know of. */
+export async function gateStarts(store: Store, process: string): Promise<GateStarts> {
+  if (store.exclusively !== undefined) return { formers: [], forget: () => {} }
+  const put = (names: readonly string[]): Promise<void> =>
+    store.notes.put(GATE_NOTES, [
+      { name: 'starts', body: JSON.stringify(names), updatedAtMs: Date.now() },
+    ])
+  const known: unknown = JSON.parse((await store.notes.get(GATE_NOTES, 'starts'))?.body ?? '[]')
+  const names = Array.isArray(known) ? known.filter((name) => typeof name === 'string') : []
+  const formers = names.slice(0, MOST_STARTS)
+  await put([process, ...formers])
+  // Should that fail, the next start tells of some that are gone already.
+  return { formers, forget: () => void put([process]).catch(() => {}) }
+}
+
 /** The chain over the records has keys of its own, so that neither use of the secret tells of the other. */
 function chainKeys(hashKeys: readonly string[]): readonly string[] {
   return hashKeys.map((key) =>

@@ -32,6 +32,11 @@ async function spend(gate: SharedGate, tokens: number): Promise<void> {
   await gate.flush()
 }
 
+/** It lost what has to be there before requests go on. */
+async function refused(connecting: Promise<void>): Promise<void> {
+  await expect(connecting).rejects.toThrow(ServerAway)
+}
+
 /** As a gate of one process notes it: it is reported, and ends no reservation. */
 function unnamed(held: HeldCharge): HeldCharge {
   const { counter, amount, at, era, id, scope, value, unit, algorithm } = held
@@ -193,7 +198,7 @@ describe.skipIf(!hasRedis())('a shared gate whose connections break', () => {
     for (const { gate } of [first, second]) await gate.housekeep()
     second.link.lose()
     admitted(await second.gate.reserve(CHARGES, demandFor(100)))
-    await second.link.connect({ operation: 'reopen', call: 1, deadAfter: true })
+    await refused(second.link.connect({ operation: 'reopen', call: 1, deadAfter: true }))
     second.link.lose()
     // 250 are used. Of the rest the second has a quarter, 187, of which its call holds 100.
     expect((await first.gate.reserve(CHARGES, demandFor(750 - 87))).ok).toBe(false)
@@ -206,7 +211,7 @@ describe.skipIf(!hasRedis())('a shared gate whose connections break', () => {
     second.link.lose()
     const alone = admitted(await second.gate.reserve(CHARGES, demandFor(100)))
     second.gate.settle(alone, actualOf(100))
-    await second.link.connect({ operation: 'report', call: 1, deadAfter: false })
+    await refused(second.link.connect({ operation: 'report', call: 1, deadAfter: false }))
     await second.gate.flush()
     expect((await first.gate.reserve(CHARGES, demandFor(750 - 87))).ok).toBe(false)
     expect((await first.gate.reserve(CHARGES, demandFor(750 - 187))).ok).toBe(true)
@@ -229,8 +234,10 @@ describe.skipIf(!hasRedis())('a shared gate whose connections break', () => {
 
   it('forgets no use of a call whose taking was lost and whose end was not', async () => {
     const { gate, link, alone } = await admittedAlone()
-    await link.connect({ operation: 'reopen', call: 1, deadAfter: false })
+    await refused(link.connect({ operation: 'reopen', call: 1, deadAfter: false }))
+    link.lose()
     gate.settle(alone, actualOf(30))
+    await link.connect()
     await gate.flush()
     expect(await gate.list()).toMatchObject([{ used: 40, reserved: 0 }])
   })
@@ -319,7 +326,7 @@ describe.skipIf(!hasRedis())('a shared gate whose connections break', () => {
 
   it('has the next start tell what a call used that ended before the server had it', async () => {
     const { gate, link, alone } = await admittedAlone()
-    await link.connect({ operation: 'reopen', call: 1, deadAfter: true })
+    await refused(link.connect({ operation: 'reopen', call: 1, deadAfter: true }))
     link.lose()
     gate.settle(alone, actualOf(30))
     const next = member()
@@ -380,7 +387,7 @@ describe.skipIf(!hasRedis())('a shared gate whose connections break', () => {
     gate.settle(admitted(await gate.reserve(CHARGES, demandFor(40))), actualOf(40))
     const left = gate.durable.held(admitted(await gate.reserve(CHARGES, demandFor(5))))
     gate.durable.charge(left.map(unnamed))
-    await link.connect({ operation: 'report', call: 1, deadAfter: false })
+    await refused(link.connect({ operation: 'report', call: 1, deadAfter: false }))
     await gate.flush()
     link.lose()
     await link.connect()

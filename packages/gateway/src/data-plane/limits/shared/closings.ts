@@ -52,8 +52,18 @@ export class Closings {
     }
   }
 
+  names(): readonly string[] {
+    return [...this.#waiting.keys()]
+  }
+
   isWaiting(name: string): boolean {
     return this.#waiting.has(name)
+  }
+
+  /** The ends of reservations that the server may not have. Resolves when it has heard of them; rejects with `ServerAway`. */
+  async tellUntaken(connection: ScriptConnection): Promise<void> {
+    const untaken = [...this.#waiting.values()].filter(({ isUntaken }) => isUntaken?.() === true)
+    await Promise.all(untaken.map((closing) => this.#close(connection, closing)))
   }
 
   retry(connection: ScriptConnection): void {

@@ -20,6 +20,12 @@ export type SharedGateOptions = {
   readonly onWarning: (warning: string) => void
   /** Name of the ledger that has a record of what is settled here. Absent: there is none. */
   readonly ledger?: string
+  /** Of this start; absent: any. */
+  readonly process?: string
+  /** Former starts with the same store, which nobody else has: they are gone. */
+  readonly formers?: readonly string[]
+  /** The server knows that they are. */
+  readonly onBuried?: () => void
   readonly openOnRestore?: 'charge' | 'forget'
   /** Tests: the clock is the server's time too, and nothing is done in the background. */
   readonly virtual?: boolean

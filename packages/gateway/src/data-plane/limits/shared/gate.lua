@@ -22,6 +22,8 @@ local WANTED_MS = 2000
 local MEMBER_MS = 10000
 local SETTLING_MS = 3000
 local MOST_TOLD = 100
+-- Longer than leases and short windows last.
+local DEAD_MS = 2 * HOUR_MS
 -- Of steady time: more in one step is a clock that was set, or nobody there to wait.
 local LONGEST_STEP_US = 500000
 -- Of a stream's output, as data-plane/limits/lease.ts has it.
@@ -33,7 +35,7 @@ local op, process = ARGV[1], ARGV[4]
 
 -- Time: never back. After the server's clock went back, half as fast until it is caught up with.
 
-local meta = call('HMGET', KEYS[1], 'gen', 'latest', 'time', 'wait', 'run', 'c:' .. process, 'steady')
+local meta = call('HMGET', KEYS[1], 'gen', 'latest', 'time', 'wait', 'run', 'c:' .. process, 'steady', 'dead')
 local generation = meta[1]
 
 local function microseconds()
@@ -652,6 +654,24 @@ end
 
 local loaded = {}
 
+-- Processes that are known to have been killed, and since when: what they had spent alone was told by their next start. Of
+-- windows that live for less than an hour nobody knows it, until the window is over.
+local dead = meta[8] and unpack_(meta[8])
+
+local function is_over(c, ms)
+  local p = c.p
+  if p.kind == 'concurrent' or is_long(p) then return true end
+  return ms >= (p.kind == 'bucket' and p.amount * p.parts / p.perms or p.longest)
+end
+
+local function bury(c)
+  if not dead or not c.L then return end
+  for name in pairs(c.L) do
+    if dead[name] and is_over(c, steady - dead[name]) then c.L[name] = nil end
+  end
+  if not next(c.L) then c.L = nil end
+end
+
 local function load_all(first, last)
   if last < first then return end
   local names = {}
@@ -661,6 +681,7 @@ local function load_all(first, last)
     if states[i] then
       local c = unpack_(states[i])
       meter_of(c).advance(c)
+      bury(c)
       -- Of a version that did not keep it.
       if c.er == nil then begin_era(c) end
       loaded[names[i]] = c
@@ -1491,6 +1512,23 @@ if op == 'change' then
       if loaded[KEYS[i]] then store(KEYS[i], ARGV[7 + i - FIRST]) end
     end
     return { 1, now, states }
+  end
+end
+
+-- Former starts of this process, which were killed. ARGV: 5.. their names.
+if op == 'bury' then
+  function ops.bury()
+    local known = dead or {}
+    for name, at in pairs(known) do
+      if steady - at > DEAD_MS then known[name] = nil end
+    end
+    for i = 5, #ARGV do
+      known[ARGV[i]] = steady
+      call('ZREM', KEYS[5], ARGV[i])
+      call('HDEL', KEYS[1], 'c:' .. ARGV[i])
+    end
+    call('HSET', KEYS[1], 'dead', pack(known))
+    return { 1, now }
   end
 end
 

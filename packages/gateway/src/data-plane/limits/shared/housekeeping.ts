@@ -2,6 +2,7 @@ import type { ScriptConnection } from '../../../contracts/script-server.ts'
 import { sweepIndex, wordsOf } from './administration.ts'
 import type { Attachment } from './attachment.ts'
 import { BATCH, batches, keysOf, listOf, numberOf, perCounter } from './script-calls.ts'
+import type { Predecessors } from './predecessors.ts'
 import type { SeenCounter } from './seen-counters.ts'
 import type { SharedGateParts } from './gate-parts.ts'
 
@@ -24,15 +25,21 @@ export class Housekeeping {
   members = 1
   readonly #parts: SharedGateParts
   readonly #restoreOne: Attachment['restoreOne']
+  readonly #predecessors: Predecessors
   #timer: NodeJS.Timeout | null = null
   #busy = false
   #beats = 0
   #cursor = '0'
 
   /** `restoreOne`: brings a counter that is not there although it should be. */
-  constructor(parts: SharedGateParts, restoreOne: Attachment['restoreOne']) {
+  constructor(
+    parts: SharedGateParts,
+    restoreOne: Attachment['restoreOne'],
+    predecessors: Predecessors,
+  ) {
     this.#parts = parts
     this.#restoreOne = restoreOne
+    this.#predecessors = predecessors
   }
 
   start(live: () => ScriptConnection | null): void {
@@ -52,6 +59,7 @@ export class Housekeeping {
     try {
       await this.beat(connection)
       await this.save(connection)
+      await this.#predecessors.bury(connection)
       await this.#renew(connection)
       if (this.#beats % DUE_EVERY === 0) await this.endLost(connection)
       if (this.#beats % SWEEP_EVERY === 0) {

@@ -10,6 +10,7 @@ import { newMeter } from '../counter.ts'
 import { HOUR_MS } from '../counter-state.ts'
 import type { Closings } from './closings.ts'
 import type { SharedGateParts } from './gate-parts.ts'
+import type { Predecessors } from './predecessors.ts'
 import { OutageReservation } from './outage-gate.ts'
 import type { Reports } from './reports.ts'
 import { type SharedHold, SharedReservation } from './shared-reservation.ts'
@@ -23,6 +24,7 @@ export type OpenChargesParts = SharedGateParts & {
   readonly closings: Closings
   readonly reports: Reports
   readonly live: () => ScriptConnection | null
+  readonly predecessors: Predecessors
   /** Of what no reservation names. */
   readonly nextName: () => string
 }
@@ -90,7 +92,8 @@ export class OpenCharges implements DurableCharges {
   }
 
   async told(): Promise<void> {
-    const { closings, reports } = this.#parts
+    const { closings, reports, predecessors } = this.#parts
+    predecessors.known()
     const tooLong = Promise.withResolvers<void>()
     const timer = setTimeout(tooLong.resolve, MOST_WAIT_MS)
     // What the server did not know of is reported then.

@@ -41,9 +41,19 @@ export class Reports {
     if (connection !== null) this.#send(connection, telling, from)
   }
 
-  /** All that is waiting. What it spent was synced as a part of the lease. */
+  /** All that is waiting, and was synced as a part of the lease. Resolves when it has been counted; rejects with `ServerAway`. */
+  async tellSynced(connection: ScriptConnection): Promise<void> {
+    const all = batches([...this.#waiting])
+    await Promise.all(all.map((batch) => this.#tell(connection, batch, { fromLease: true })))
+  }
+
+  /** All that is waiting. */
   retry(connection: ScriptConnection): void {
-    this.#send(connection, [...this.#waiting], { fromLease: true })
+    this.#send(connection, [...this.#waiting], { fromLease: false })
+  }
+
+  isEmpty(): boolean {
+    return this.#waiting.size === 0
   }
 
   /** What is not counted yet. */

@@ -30,11 +30,13 @@ import { KnownStates } from './known-states.ts'
 import { OpenCharges } from './open-charges.ts'
 import { OutageGate, OutageReservation } from './outage-gate.ts'
 import { Patience } from './patience.ts'
+import { Predecessors } from './predecessors.ts'
 import { Reports } from './reports.ts'
 import { askReserve, refusalFrom, unique } from './reserve-call.ts'
 import { Answer, listOf, numberOf, ScriptKeys } from './script-calls.ts'
 import { SeenCounters } from './seen-counters.ts'
 import { ServerTime } from './server-time.ts'
+import { SettleUp } from './settle-up.ts'
 import { SharedReservation } from './shared-reservation.ts'
 
 /** The script that a server of this gate has to run. */
@@ -44,6 +46,12 @@ export const GATE_SCRIPT: string = readFileSync(new URL('./gate.lua', import.met
 const LEASE_TRIES = 15
 /** What was seen longer ago says nothing of how much room there is. */
 const FITS_AGE_MS = 5000
+
+/** Of one start of one process. */
+export function newProcessName(): string {
+  return randomBytes(9).toString('base64url')
+}
+
 /** A gate whose counters are on a server, shared with other processes. Each operation is one call over all counters. */
 export class SharedGate implements Gate {
   readonly #parts: SharedGateParts
@@ -54,15 +62,18 @@ export class SharedGate implements Gate {
   readonly #patience: Patience
   readonly #extensions: Extensions
   readonly #adoptions: Adoptions
+  readonly #settleUp: SettleUp
   /** For the journal of open calls. */
   readonly durable: DurableCharges
   #live: ScriptConnection | null = null
   #outage: OutageGate | null = null
+  /** While the server is told what was spent without it. */
+  #settling: Promise<void> | null = null
   #problem: string | null = 'has not been reached yet'
   #lastId = 0
 
   constructor(options: SharedGateOptions) {
-    const process = randomBytes(9).toString('base64url')
+    const process = options.process ?? newProcessName()
     const keys = new ScriptKeys(options.namespace, process)
     const time = new ServerTime(options.clock, options.virtual === true)
     const parts: SharedGateParts = {
@@ -89,16 +100,26 @@ export class SharedGate implements Gate {
     this.#attachment = new Attachment(parts)
     this.#closings = new Closings(parts)
     this.#reports = new Reports(parts)
-    this.#housekeeping = new Housekeeping(parts, (connection, charge) =>
-      this.#attachment.restoreOne(connection, charge),
+    const predecessors = new Predecessors(parts, this.#closings, this.#reports)
+    this.#housekeeping = new Housekeeping(
+      parts,
+      (connection, charge) => this.#attachment.restoreOne(connection, charge),
+      predecessors,
     )
     this.#patience = new Patience(parts)
     this.#extensions = new Extensions(parts, this.#patience)
     this.#adoptions = new Adoptions(parts)
+    this.#settleUp = new SettleUp(parts, {
+      reports: this.#reports,
+      closings: this.#closings,
+      adoptions: this.#adoptions,
+      attachment: this.#attachment,
+    })
     this.durable = new OpenCharges({
       ...parts,
       closings: this.#closings,
       reports: this.#reports,
+      predecessors,
       live: () => this.#live,
       nextName: () => this.#nextName(),
     })
@@ -157,6 +178,8 @@ export class SharedGate implements Gate {
     checkDemand(demand)
     const connection = this.#live
     if (connection !== null) return this.#reserveShared(connection, charges, demand)
+    const settling = this.#settling
+    if (settling !== null) return settling.then(() => this.reserve(charges, demand))
     return this.#reserveAlone(charges, demand)
   }
 
@@ -384,52 +407,28 @@ export class SharedGate implements Gate {
   async #connect(connection: ScriptConnection): Promise<void> {
     const { fresh } = await this.#attachment.begin(connection, this.#housekeeping.members, {
       isEnding: (name) => this.#closings.isWaiting(name),
-      syncLeases: () => this.#reports.sync(connection, this.#leases()),
+      syncLeases: () => this.#reports.sync(connection, this.#settleUp.leases()),
     })
-    // From here on nothing is waited for, so that the calls are run before the next request's.
-    this.#goOn(connection, fresh)
+    const settling = Promise.withResolvers<void>()
+    this.#settling = settling.promise
+    try {
+      const outage = this.#outage
+      this.#outage = null
+      await this.#settleUp.tell(connection, { outage, fresh })
+      this.#goOn(connection)
+    } finally {
+      this.#settling = null
+      settling.resolve()
+    }
   }
 
-  #goOn(connection: ScriptConnection, fresh: boolean): void {
-    const { seen, options } = this.#parts
-    const outage = this.#outage
-    const told = outage?.used() ?? []
-    for (const { charge, spent } of told) {
-      const counter = seen.of(charge)
-      counter.lease = Math.max(0, counter.lease - spent)
-    }
-    if (outage !== null) this.#adoptions.adopt(outage)
-    this.#outage = null
-    const name = outage?.name ?? ''
-    const uses = told.map(({ charge, used }) => ({ charge, used, name }))
-    this.#reports.add(null, uses, { fromLease: true })
-    for (const counter of seen.all()) {
-      // Of another generation nothing is leased.
-      if (fresh) counter.lease = 0
-      counter.giving = 0
-    }
-    // What was spent leaves the lease when the server has it, in one step: others take at once what is given back.
-    this.#closings.track(this.#reports.sync(connection, this.#leases()))
+  /** Nothing is waited for any more, so that these calls are run before the next request's. */
+  #goOn(connection: ScriptConnection): void {
     this.#reports.retry(connection)
-    this.#closings.track(this.#adoptions.tell(connection, this.#attachment))
     this.#closings.retry(connection)
     this.#live = connection
     this.#problem = null
-    options.onState(null)
-  }
-
-  /** What the server has to have of each lease: what may be spent, and what was and is not told. */
-  #leases(): readonly { readonly charge: LimitCharge; readonly lease: number }[] {
-    const spent = new Map<string, number>()
-    for (const part of [this.#reports, this.#adoptions, this.#closings]) {
-      for (const { charge, used } of part.spent()) {
-        spent.set(charge.counterKey, (spent.get(charge.counterKey) ?? 0) + used)
-      }
-    }
-    return [...this.#parts.seen.all()].flatMap(({ charge, beatAtMs, lease }) => {
-      const whole = lease + (spent.get(charge.counterKey) ?? 0)
-      return beatAtMs > 0 || whole > 0 ? [{ charge, lease: whole }] : []
-    })
+    this.#parts.options.onState(null)
   }
 
   #lose(reason: string): void {

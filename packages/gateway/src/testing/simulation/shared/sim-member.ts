@@ -7,7 +7,7 @@ import type {
   Reservation,
 } from '../../../contracts/limit.ts'
 import { OutageReservation } from '../../../data-plane/limits/shared/outage-gate.ts'
-import { SharedGate } from '../../../data-plane/limits/shared/shared-gate.ts'
+import { newProcessName, SharedGate } from '../../../data-plane/limits/shared/shared-gate.ts'
 import type { World } from '../world.ts'
 import { SimLink, type Weather } from './sim-link.ts'
 import type { SimRedis } from './sim-redis.ts'
@@ -57,6 +57,8 @@ export class SimMember {
   readonly #index: number
   readonly #store = new Map<string, CounterState>()
   readonly #journal = new Map<string, readonly HeldCharge[]>()
+  /** Processes before this one. */
+  readonly #formers: string[] = []
   #life = 0
   #asked = 0
 
@@ -70,7 +72,10 @@ export class SimMember {
     this.#life += 1
     this.isUp = true
     this.link = new SimLink(world, redis, weather, (args) => this.#unheard(args))
+    const process = newProcessName()
     this.gate = new SharedGate({
+      process,
+      formers: [...this.#formers],
       server: this.link,
       namespace: 'sim',
       clock: world.clockOf(this.machine),
@@ -81,10 +86,12 @@ export class SimMember {
       pause: (ms) => new Promise((resolve) => world.after(ms, () => resolve())),
     })
     this.gate.restore([...this.#store.values()])
+    this.#formers.push(process)
     this.gate.start()
     this.#beat(this.#life)
     for (const held of this.#journal.values()) this.gate.durable.charge(held)
     this.#journal.clear()
+    void this.gate.durable.told?.()
   }
 
   /** What it had open is charged at its worst: nobody knows what the provider did. */
