@@ -15,6 +15,11 @@ import { waitFor } from '../harness/wait-for.ts'
 
 const AMOUNT = 40
 
+function ask(gateway: Gateway, key: string): Promise<CallAnswer> {
+  const { path, body } = askOf({ model: 'words-5', maxTokens: 50 })
+  return call(`${gateway.proxyUrl}${path}`, { key, body })
+}
+
 describe.skipIf(!hasRedis())('a gateway alone on its Redis', () => {
   let redis: RedisProcess
   let sandbox: SandboxProcess
@@ -26,11 +31,6 @@ describe.skipIf(!hasRedis())('a gateway alone on its Redis', () => {
     await closeAll()
     await redis.stop()
   })
-
-  const ask = (gateway: Gateway, key: string): Promise<CallAnswer> => {
-    const { path, body } = askOf({ model: 'words-5', maxTokens: 50 })
-    return call(`${gateway.proxyUrl}${path}`, { key, body })
-  }
 
   it('goes on right after kill -9: what the killed one leased is free again, and the budget is the same', async () => {
     const folder = tempFolder()
