@@ -64,6 +64,7 @@ export async function replay(options: ReplayOptions): Promise<Replayed> {
     }
     if (pace.isDue()) await pace.giveWay()
   }
+  options.signal.throwIfAborted()
   await advance(lanes, Number.MAX_VALUE, pace)
   return { report, others, ...state }
 }
