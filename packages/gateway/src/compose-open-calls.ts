@@ -51,6 +51,8 @@ export async function composeOpenCalls(core: Core, log: RootLogger): Promise<Com
     errorClass: 'gateway_restarted',
     record: (record) => ledger.append(record),
   })
+  // Nothing of former starts is left that is not on its way.
+  await core.durable.told?.()
   for (const one of ofWorkers) one.close()
   return {
     openCalls: { calls: journal, durable: core.durable },
@@ -112,10 +114,10 @@ async function settleLeft(
     for (const call of await withoutRecord(core, journal)) lost.push({ call, journal })
   }
   abandon?.()
+  if (lost.length === 0) return
   const charges = lost.map(({ call }) => chargeLost(core, call, log))
   // Shared counters first: told again by a start that comes after one that was killed here, they count it once.
   if (core.durable.told !== undefined) await core.durable.told()
-  if (lost.length === 0) return
   // Else in one turn of the event loop: records and counters are one transaction.
   const written = await Promise.allSettled(
     lost.map(async ({ call, journal }, index) => {

@@ -11,6 +11,7 @@ import type {
   ReserveResult,
   Window,
 } from '../contracts/limit.ts'
+import { bareLimit } from '../data-plane/limits/bare-limit.ts'
 import type { Clock } from '../lib/clock.ts'
 
 type Eventually<Value> = Value | Promise<Value>
@@ -62,19 +63,8 @@ export function limitOf(
   algorithm: LimitAlgorithm,
   fields: Partial<Omit<LimitPlan, 'algorithm'>> = {},
 ): LimitPlan {
-  return {
-    id: algorithm.kind,
-    scope: 'key',
-    unit: 'tokens',
-    algorithm,
-    match: null,
-    mode: 'enforce',
-    reserve: 'max',
-    whenShort: 'refuse',
-    minOutputTokens: 0,
-    alerts: [],
-    ...fields,
-  }
+  const counted = { id: algorithm.kind, scope: 'key', unit: 'tokens', algorithm } as const
+  return { ...bareLimit(counted), ...fields }
 }
 
 export function chargeOf(limit: LimitPlan, value = 'k1'): LimitCharge {

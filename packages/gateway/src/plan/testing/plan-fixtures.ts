@@ -5,6 +5,7 @@ import type { KeyRecord } from '../../contracts/key.ts'
 import type { ProviderFacts } from '../../contracts/provider.ts'
 import { compilePlan, type PlanInput } from '../compile-plan.ts'
 import type { GatewayPlan, ProviderPlan } from '../gateway-plan.ts'
+import { namelessKey } from '../nameless-key.ts'
 
 /** A configuration as it would be loaded from JSON text; `over` is the file's content. */
 export function testConfig(over: Readonly<Record<string, unknown>> = {}): GatewayConfig {
@@ -95,26 +96,10 @@ export function testProvider(): ProviderPlan {
 
 export function testKey(over: Partial<KeyRecord> = {}): KeyRecord {
   return {
-    id: 'key_1',
+    ...namelessKey('key_1', 'test'),
     name: 'one',
     last4: 'abcd',
     hash: '00',
-    previousHash: null,
-    previousHashUntilMs: null,
-    createdAtMs: 0,
-    createdBy: 'test',
-    updatedAtMs: 0,
-    lastUsedAtMs: null,
-    expiresAtMs: null,
-    enabled: true,
-    revokedAtMs: null,
-    rotateEveryMs: null,
-    rotatedAtMs: null,
-    scopes: [],
-    subject: { team: null, rolegroup: null, role: null, user: null },
-    policy: {},
-    policies: [],
-    metadata: {},
     ...over,
   }
 }

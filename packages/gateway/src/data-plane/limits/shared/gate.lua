@@ -607,12 +607,15 @@ local function unsaid(c, at, amount)
   table.remove(parts, oldest)
 end
 
--- Adds to what is used, without a record.
-local function add_use(c, amount)
+-- Takes what was used already.
+local function take_used(c, amount)
   local ticket = meter_of(c).take(c, amount)
   meter_of(c).close(c, hold_of(ticket, amount), amount, true)
-  unsaid(c, ticket, amount)
+  return ticket
 end
+
+-- Adds to what is used, without a record.
+local function add_use(c, amount) unsaid(c, take_used(c, amount), amount) end
 
 -- Another algorithm or window keeps what was counted, as used now; another unit cannot.
 local function replaced(old, p)
@@ -625,10 +628,7 @@ local function replaced(old, p)
   end
   local m = meter_of(old)
   local amount = m.settled(old) + m.reserved(old)
-  if amount > 0 then
-    local ticket = meter_of(c).take(c, amount)
-    meter_of(c).close(c, hold_of(ticket, amount), amount, true)
-  end
+  if amount > 0 then take_used(c, amount) end
   begin_era(c)
   return c
 end
@@ -707,8 +707,6 @@ end
 -- It is not there, or was made by somebody who did not know whether it was lost.
 local function is_unsure(key) return not loaded[key] or loaded[key].u end
 
-local function is_durable(c) return is_long(c.p) end
-
 local function leased(c, except)
   local sum = 0
   if c.L then
@@ -768,6 +766,11 @@ local function store(key, name)
     call('SET', key, pack(c))
   end
   if fresh then call('SADD', KEYS[4], name) end
+end
+
+-- All counters of the call. `first`: the argument that has the name of the first; `step`: arguments of each counter.
+local function store_all(first, step)
+  for i = FIRST, #KEYS do store(KEYS[i], ARGV[first + (i - FIRST) * step]) end
 end
 
 local function view(c)
@@ -983,7 +986,7 @@ if op == 'reserve' then
       c.due = max(c.due or 0, due)
       record.holds[#record.holds + 1] = { limit.name, c.inc, ticket, amount, limit.leased and 1 or 0 }
       local settled, reserved, whole, ends = view(c)
-      views[#views + 1] = { settled, reserved, whole, ends, from_lease, amount, is_durable(c) and 1 or 0, ticket, c.er or -1 }
+      views[#views + 1] = { settled, reserved, whole, ends, from_lease, amount, is_long(c.p) and 1 or 0, ticket, c.er or -1 }
     end
     for _, i in ipairs(holds) do store(KEYS[i], limits[KEYS[i]].name) end
     call('HSET', KEYS[2], ARGV[5], pack(record))
@@ -1034,7 +1037,7 @@ if op == 'extend' then
       views[#views + 1] = { settled, reserved, whole, ends, from_lease, total }
     end
     record.held = reached
-    for i = FIRST, #KEYS do store(KEYS[i], ARGV[13 + (i - FIRST) * 2]) end
+    store_all(13, 2)
     call('HSET', KEYS[2], ARGV[5], pack(record))
     return { 1, now, reached, views }
   end
@@ -1157,7 +1160,7 @@ if op == 'close' then
           end
           local window = said_in(c, ARGV[at + 3])
           if window then said[#said + 1] = { ARGV[at + 2], window, c.er, tonumber(ARGV[at]) } end
-          local all = expire or (ARGV[6] == 'forget' and not is_durable(c))
+          local all = expire or (ARGV[6] == 'forget' and not is_long(c.p))
           local used = tonumber(ARGV[at])
           if record.adopted then
             -- The next start of its process may have told the use before, or tell it later.
@@ -1250,7 +1253,7 @@ if op == 'reopen' then
         take_more(record, holds, { name = name, c = c, amount = amount - total_of(holds) })
       end
     end
-    for i = FIRST, #KEYS do store(KEYS[i], ARGV[9 + (i - FIRST) * 6 + 5]) end
+    store_all(14, 6)
     if ended then return { 0, now } end
     call('HSET', KEYS[2], ARGV[5], pack(record))
     call('ZADD', KEYS[3], due, ARGV[5])
@@ -1259,7 +1262,8 @@ if op == 'reopen' then
 end
 
 -- Adds what was used without the server. Per counter: parameters, description, under which name, used in all, how much of it
--- came out of the lease, name of the counter. What the counter has of that name is not added again: it may be told twice, and by the next start of a process.
+-- came out of the lease, name of the counter. What the counter has of that name is not added again: it may be told twice,
+-- and by the next start of a process.
 if op == 'report' then
   function ops.report()
     load_all(FIRST, #KEYS)
@@ -1274,7 +1278,7 @@ if op == 'report' then
     for i = FIRST, #KEYS do
       local c = loaded[KEYS[i]]
       local settled, reserved, whole, ends = view(c)
-      views[#views + 1] = { settled, reserved, whole, ends, is_durable(c) and 1 or 0 }
+      views[#views + 1] = { settled, reserved, whole, ends, is_long(c.p) and 1 or 0 }
       store(KEYS[i], ARGV[5 + (i - FIRST) * 6 + 5])
     end
     return { 1, now, views }
@@ -1290,7 +1294,7 @@ if op == 'sync' then
       local at = 6 + (i - FIRST) * 4
       set_lease(counter(KEYS[i], ARGV[at], ARGV[at + 1], true), tonumber(ARGV[at + 2]), steady + tonumber(ARGV[5]))
     end
-    for i = FIRST, #KEYS do store(KEYS[i], ARGV[6 + (i - FIRST) * 4 + 3]) end
+    store_all(9, 4)
     return { 1, now }
   end
 end
@@ -1378,13 +1382,13 @@ if op == 'restore' then
         meter_of(c).merge(c, cjson.decode(ARGV[at + 2]))
         if since > 0 and meter_of(c).settled(c) > since then
           -- What was used after the loss comes on top.
-          meter_of(c).close(c, hold_of(meter_of(c).take(c, since), since), since, true)
+          take_used(c, since)
         end
       end
       c.u = nil
       begin_era(c)
     end
-    for i = FIRST, #KEYS do store(KEYS[i], ARGV[6 + (i - FIRST) * 4 + 3]) end
+    store_all(9, 4)
     return { 1, now }
   end
 end
@@ -1501,7 +1505,7 @@ if op == 'change' then
           meter_of(c).reset(c)
           begin_era(c)
           c.al = nil
-          if is_durable(c) then c.reset_at = now end
+          if is_long(c.p) then c.reset_at = now end
         else
           meter_of(c).grant(c, tonumber(ARGV[6]))
         end

@@ -113,12 +113,8 @@ export class KnownStates {
     for (const key of this.#changed) {
       const known = this.#byKey.get(key)
       if (known === undefined) continue
-      const { state } = known.stored
-      const owed = JSON.stringify(Object.fromEntries(this.#owed.get(key) ?? []))
-      const isOwed = this.#owed.has(key)
-      states.push(
-        isOwed ? { counterKey: key, state: `${state.slice(0, -1)},"owed":${owed}}` } : known.stored,
-      )
+      const owed = this.#owed.get(key)
+      states.push(owed === undefined ? known.stored : withOwed(known.stored, owed))
     }
     this.#changed.clear()
     return states
@@ -153,6 +149,14 @@ export class KnownStates {
         : restoreCounter(known.stored, { nowMs, chargeOpen: known.chargeOpen }).meter
     return lostCounter({ charge, meter }, { seen, savedAtMs: known?.savedAtMs ?? seen.atMs, nowMs })
   }
+}
+
+function withOwed(
+  { counterKey, state }: CounterState,
+  owed: ReadonlyMap<string, number>,
+): CounterState {
+  const told = JSON.stringify(Object.fromEntries(owed))
+  return { counterKey, state: `${state.slice(0, -1)},"owed":${told}}` }
 }
 
 function lostCounter(

@@ -11,6 +11,7 @@ import type {
 import type { Clock } from '../../../lib/clock.ts'
 import { createMemoryGate } from '../memory-gate.ts'
 import { asOpenReservation } from '../open-reservation.ts'
+import type { NamedUse } from './reports.ts'
 
 export type OutageOptions = {
   /** Under which what was used is told to the server. */
@@ -121,6 +122,11 @@ export class OutageGate {
       if (charge === undefined) return []
       return [{ charge, used, spent: used + reserved }]
     })
+  }
+
+  /** As the server is to be told of it. */
+  namedUses(): readonly NamedUse[] {
+    return this.used().map(({ charge, used }) => ({ charge, used, name: this.name }))
   }
 
   openReservations(): number {

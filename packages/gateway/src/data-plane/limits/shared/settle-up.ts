@@ -62,14 +62,11 @@ export class SettleUp {
 
   #takeOver(outage: OutageGate): void {
     const { reports, adoptions } = this.#tellers
-    const told = outage.used()
-    for (const { charge, spent } of told) {
+    for (const { charge, spent } of outage.used()) {
       const counter = this.#parts.seen.of(charge)
       counter.lease = Math.max(0, counter.lease - spent)
     }
     adoptions.adopt(outage)
-    const { name } = outage
-    const uses = told.map(({ charge, used }) => ({ charge, used, name }))
-    reports.add(null, uses, { fromLease: true })
+    reports.add(null, outage.namedUses(), { fromLease: true })
   }
 }

@@ -252,10 +252,7 @@ export class SharedGate implements Gate {
 
   takeChanged(): readonly CounterState[] {
     const { known } = this.#parts
-    const outage = this.#outage
-    for (const { charge, used } of outage?.used() ?? []) {
-      if (outage !== null) known.owe({ charge, used, name: outage.name })
-    }
+    for (const use of this.#outage?.namedUses() ?? []) known.owe(use)
     return known.takeChanged()
   }
 
