@@ -3,6 +3,7 @@ import type { CountingSink, RecordIntake } from '../contracts/recorder.ts'
 import type { LedgerWriter } from '../contracts/store.ts'
 import type { UnreadRecord } from '../contracts/unread-record.ts'
 import { emitUnreadRecord } from './request-events.ts'
+import { tellSinks } from './tell-sinks.ts'
 
 export type RecordIntakeOptions = {
   /** Null: the operator runs without a ledger. Then every record counts as written. */
@@ -28,23 +29,12 @@ export function createRecordIntake(options: RecordIntakeOptions): RecordIntake {
   let uncounted: UnreadRecord[] = []
   let timer: NodeJS.Timeout | null = null
 
-  function countOne(record: UnreadRecord): void {
-    const counted = record.counted()
-    for (const sink of sinks) {
-      try {
-        sink(counted)
-      } catch (thrown) {
-        onSinkError(thrown)
-      }
-    }
-  }
-
   function count(): void {
     if (timer !== null) clearTimeout(timer)
     timer = null
     const records = uncounted
     uncounted = []
-    for (const record of records) countOne(record)
+    for (const record of records) tellSinks(sinks, record.counted(), onSinkError)
   }
 
   return {

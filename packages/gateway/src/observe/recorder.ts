@@ -1,6 +1,6 @@
 import type { Recorder, Sink } from '../contracts/recorder.ts'
 import type { LedgerWriter } from '../contracts/store.ts'
-import type { UsageRecord } from '../contracts/usage-record.ts'
+import { tellSinks } from './tell-sinks.ts'
 
 export type RecorderOptions = {
   /** Null: the operator runs without a ledger. Then every record counts as written. */
@@ -12,18 +12,9 @@ export type RecorderOptions = {
 
 /** Fans each record out to the sinks, then hands it to the ledger. Hot: once per request. */
 export function createRecorder({ ledger, sinks, onSinkError }: RecorderOptions): Recorder {
-  function tell(record: UsageRecord): void {
-    for (const sink of sinks) {
-      try {
-        sink(record)
-      } catch (thrown) {
-        onSinkError?.(thrown)
-      }
-    }
-  }
   return {
     record(record) {
-      tell(record)
+      tellSinks(sinks, record, onSinkError)
       return ledger === null ? WRITTEN : ledger.append(record)
     },
     healthy: () => ledger === null || ledger.healthy(),
