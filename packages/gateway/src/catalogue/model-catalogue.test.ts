@@ -85,12 +85,6 @@ describe('createModelCatalogue', () => {
     expect(catalogue.find('sandbox', 'words-50')?.price).not.toBeNull()
     expect(catalogue.find('sandbox', 'sandbox-large')?.price?.tiers).toHaveLength(1)
   })
-
-  it('loads quickly enough for the start', () => {
-    const startedAtMs = performance.now()
-    createModelCatalogue().find('openai', 'gpt-4o')
-    expect(performance.now() - startedAtMs).toBeLessThan(50)
-  })
 })
 
 describe('picoUsdPerToken', () => {

@@ -382,6 +382,8 @@ const closedAt = () =>
     return at ?? Infinity
   }, WAIT)
 const LONG = { provider: { timeouts: { first_byte: '1m', idle: '1m', total: '1m' } } }
+/** Far below what a call takes that nobody ends, and what a busy machine needs. */
+const AT_ONCE_MS = 2000
 
 describe('a client that leaves', () => {
   it.each<[string, Asked, string]>([
@@ -394,13 +396,13 @@ describe('a client that leaves', () => {
     ],
     ['in the middle of a refusal', CHAT, 'HTTP/1.1 429 X\r\ncontent-length: 900\r\n\r\n{"error"'],
     ['before the first event', STREAM, STREAM_HEAD],
-  ])('%s takes the upstream along within 50 ms', async (_when, asked, bytes) => {
+  ])('%s takes the upstream along', async (_when, asked, bytes) => {
     await start(({ socket }) => void (bytes !== '' && socket.write(bytes)), LONG)
     const leftAtMs = await leave(asked, async () => {
       await oneExchange()
       await vi.waitFor(() => expect(upstream.exchanges[0]?.socket.writableLength).toBe(0), WAIT)
     })
-    expect((await closedAt()) - leftAtMs).toBeLessThan(50)
+    expect((await closedAt()) - leftAtMs).toBeLessThan(AT_ONCE_MS)
     await oneRecord()
     expect(harness.records[0]).toMatchObject({
       errorClass: 'cancelled',
@@ -419,7 +421,7 @@ describe('a client that leaves', () => {
     const leftAtMs = await leave(STREAM, (text) =>
       vi.waitFor(() => expect(text()).toContain('Hello'), WAIT),
     )
-    expect((await closedAt()) - leftAtMs).toBeLessThan(50)
+    expect((await closedAt()) - leftAtMs).toBeLessThan(AT_ONCE_MS)
     await oneRecord()
     expect(harness.records[0]).toMatchObject({
       errorClass: 'cancelled',

@@ -156,8 +156,9 @@ export function migrate(engine: Engine, nowMs: number): void {
 
 /** Creates the table of migrations in an empty database. */
 function schemaVersion(engine: Engine): number {
-  const applicationId = Number(only(engine, 'PRAGMA application_id'))
+  // In this order: another process may create both in between, and tables without our mark are another program's.
   const tables = Number(only(engine, 'SELECT count(*) FROM sqlite_schema'))
+  const applicationId = Number(only(engine, 'PRAGMA application_id'))
   if (applicationId !== APPLICATION_ID) {
     if (applicationId !== 0 || tables > 0) {
       throw new StoreError('foreign', 'The file is a database of another program.')

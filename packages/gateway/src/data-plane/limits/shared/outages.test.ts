@@ -122,7 +122,7 @@ describe.skipIf(!hasRedis())('a shared gate on a real Redis', () => {
     redis.freeze(true)
     const startedMs = performance.now()
     const alone = admitted(await gate.reserve(charges, demandFor(20)))
-    expect(performance.now() - startedMs).toBeLessThan(400)
+    expect(performance.now() - startedMs).toBeLessThan(2000)
     gate.settle(alone, actualOf(15))
     gate.settle(open, actualOf(7))
     const late = admitted(await gate.reserve(charges, demandFor(5)))
