@@ -20,6 +20,7 @@ import { IdempotentCalls } from './data-plane/idempotency/idempotent-calls.ts'
 import type { DataPlane } from './data-plane/pipeline/data-plane.ts'
 import { Rewards } from './data-plane/routing/reward.ts'
 import { Rotations } from './data-plane/routing/rotations.ts'
+import { WrongKeys } from './data-plane/stages/wrong-keys.ts'
 import { WarmCaches } from './data-plane/routing/warm-caches.ts'
 import { simulateRoutes } from './data-plane/routing/simulate-route.ts'
 import type { ThompsonBandit } from './data-plane/routing/thompson-bandit.ts'
@@ -222,6 +223,7 @@ function composeDataPlane(
     protocols: PROTOCOLS,
     plan: core.plan,
     findKey: (secret, nowMs, seen) => core.keyRing.find(secret, nowMs, seen),
+    wrongKeys: new WrongKeys(),
     gate: core.gate,
     recorder,
     openCalls: given.openCalls,

@@ -12,6 +12,7 @@ import { Rewards } from './data-plane/routing/reward.ts'
 import { HealthProbes } from './data-plane/upstream/health-probes.ts'
 import { WarmCaches } from './data-plane/routing/warm-caches.ts'
 import { Rotations } from './data-plane/routing/rotations.ts'
+import { WrongKeys } from './data-plane/stages/wrong-keys.ts'
 import { UpstreamPools } from './data-plane/upstream/pools.ts'
 import { Watchdog } from './data-plane/upstream/watchdog.ts'
 import { drainable } from './drain-server.ts'
@@ -228,6 +229,7 @@ class Worker {
       protocols: PROTOCOLS,
       plan: () => this.#plan.plan,
       findKey: (secret, nowMs, seen) => keyRing.find(secret, nowMs, seen),
+      wrongKeys: new WrongKeys(),
       gate: this.#gate,
       recorder: this.#recorder,
       openCalls: this.#openCalls,

@@ -26,6 +26,7 @@ export const CODES = {
   expectation_failed: { status: 417, kind: 'invalid_request', tryNext: false },
   idempotency_mismatch: { status: 422, kind: 'invalid_request', tryNext: false },
   rate_limit_exceeded: { status: 429, kind: 'rate_limit', tryNext: false },
+  too_many_wrong_keys: { status: 429, kind: 'rate_limit', tryNext: false },
   targets_set_aside: { status: 429, kind: 'rate_limit', tryNext: false },
   budget_exceeded: { status: 429, kind: 'quota', tryNext: false },
   headers_too_large: { status: 431, kind: 'invalid_request', tryNext: false },

@@ -10,6 +10,7 @@ import { createMemoryGate } from '../data-plane/limits/memory-gate.ts'
 import type { DataPlane } from '../data-plane/pipeline/data-plane.ts'
 import { Rewards } from '../data-plane/routing/reward.ts'
 import { Rotations } from '../data-plane/routing/rotations.ts'
+import { WrongKeys } from '../data-plane/stages/wrong-keys.ts'
 import { WarmCaches } from '../data-plane/routing/warm-caches.ts'
 import { ThompsonBandit, USUAL_FORGETTING } from '../data-plane/routing/thompson-bandit.ts'
 import { RetryBudgets } from '../data-plane/routing/retry-budget.ts'
@@ -92,6 +93,7 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
     protocols: PROTOCOLS,
     plan: () => plan,
     findKey: (secret, nowMs) => keyRing.find(secret, nowMs),
+    wrongKeys: new WrongKeys(),
     gate,
     recorder,
     openCalls: null,

@@ -380,6 +380,24 @@ describe('what the gateway answers by itself', () => {
       error: { code: 'invalid_api_key' },
     })
   })
+
+  it('slows down who tries keys, on all paths together, and serves who has one', async () => {
+    await start()
+    const guess = (i: number): Record<string, string> => ({
+      authorization: `Bearer tkn_${String(i + 1).padStart(43, '9')}`,
+    })
+    const seen = new Map<unknown, number>()
+    for (let i = 0; i < 30; i++) {
+      const asked = i % 2 === 0 ? { method: 'GET', path: '/v1/models' } : { body: '{}' }
+      const { status } = await ask(harness, { ...asked, headers: guess(i) })
+      seen.set(status, (seen.get(status) ?? 0) + 1)
+    }
+    expect([...seen]).toEqual([
+      [401, 20],
+      [429, 10],
+    ])
+    expect(await list('/v1/models')).toMatchObject({ object: 'list' })
+  })
 })
 
 describe('a head', () => {

@@ -6,7 +6,7 @@ import { newRequestId } from '../../lib/sortable-id.ts'
 import type { KeyPlan } from '../../plan/gateway-plan.ts'
 import { listModels } from '../../plan/list-models.ts'
 import type { DataPlane } from '../pipeline/data-plane.ts'
-import { authorize, authorizeAddress } from '../stages/authenticate.ts'
+import { authorize, authorizeAddress, identify } from '../stages/authenticate.ts'
 import { clientAddress } from './client-address.ts'
 import { readFeedback } from './feedback.ts'
 import { readBody } from './read-body.ts'
@@ -125,13 +125,10 @@ function callerOf(
   check: (key: KeyPlan, clientIp: string) => void,
 ): KeyPlan {
   const plan = dataPlane.plan()
-  const known =
-    head.credential === null ? null : dataPlane.findKey(head.credential, dataPlane.clock.wallMs())
-  const key = known ?? plan.anonymous
-  if (key === null)
-    throw new GatewayError('invalid_api_key', 'The API key is missing or not valid.')
-  const { trustedProxies } = plan.server
-  check(key, clientAddress(head, req.socket.remoteAddress, trustedProxies))
+  const clientIp = clientAddress(head, req.socket.remoteAddress, plan.server.trustedProxies)
+  const { credential } = head
+  const key = identify(dataPlane, plan, { credential, clientIp, nowMs: dataPlane.clock.wallMs() })
+  check(key, clientIp)
   return key
 }
 

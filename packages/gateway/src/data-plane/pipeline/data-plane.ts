@@ -14,6 +14,7 @@ import type { Rewards } from '../routing/reward.ts'
 import type { IdempotentCalls } from '../idempotency/idempotent-calls.ts'
 import type { Rotations } from '../routing/rotations.ts'
 import type { WarmCaches } from '../routing/warm-caches.ts'
+import type { WrongKeys } from '../stages/wrong-keys.ts'
 import type { RetryBudgets } from '../routing/retry-budget.ts'
 import type { UpstreamPools } from '../upstream/pools.ts'
 import type { Watchdog } from '../upstream/watchdog.ts'
@@ -25,6 +26,7 @@ export type DataPlane = {
   readonly plan: () => GatewayPlan
   /** Null for an unknown, disabled, expired or revoked key alike. */
   readonly findKey: (secret: string, nowMs: number, seen?: SeenKey) => KeyPlan | null
+  readonly wrongKeys: WrongKeys
   readonly gate: RequestGate
   readonly recorder: Recorder
   /** Null: nothing that is reserved outlives this process. */

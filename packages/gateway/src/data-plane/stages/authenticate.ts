@@ -1,24 +1,41 @@
 import { GatewayError } from '../../errors/gateway-error.ts'
-import type { KeyPlan } from '../../plan/gateway-plan.ts'
+import type { GatewayPlan, KeyPlan } from '../../plan/gateway-plan.ts'
+import type { SeenKey } from '../../plan/key-ring.ts'
 import { isAddressIn } from '../http/client-address.ts'
+import type { DataPlane } from '../pipeline/data-plane.ts'
 import type { RequestContext } from '../pipeline/request-context.ts'
 
-/** Finds the caller by its key. One answer for unknown, expired, disabled and revoked keys. Hot. */
+/** Finds the caller by its key. Hot. */
 export function authenticate(ctx: RequestContext): void {
-  const { credential } = ctx.head
-  const { plan, dataPlane } = ctx
-  const known =
-    credential === null ? null : dataPlane.findKey(credential, ctx.startedAtMs, ctx.seenKey)
-  // SDKs always send some key, so where none is required, one that nobody knows is no key.
-  const key = known ?? plan.anonymous
-  if (key === null) throw refusedKey()
-  ctx.key = key
-  authorize(key, ctx.endpoint.endpoint, ctx.clientIp)
+  const { clientIp, startedAtMs: nowMs, seenKey: seen } = ctx
+  ctx.key = identify(ctx.dataPlane, ctx.plan, {
+    credential: ctx.head.credential,
+    clientIp,
+    nowMs,
+    seen,
+  })
+  authorize(ctx.key, ctx.endpoint.endpoint, clientIp)
 }
 
-/** One answer for every reason. */
-export function refusedKey(): GatewayError {
-  return new GatewayError('invalid_api_key', 'The API key is missing or not valid.')
+type Shown = {
+  readonly credential: string | null
+  readonly clientIp: string
+  /** By the wall: keys expire. */
+  readonly nowMs: number
+  readonly seen?: SeenKey
+}
+
+/** Whose key it is. One refusal for unknown, expired, disabled and revoked keys. */
+export function identify(
+  { findKey, wrongKeys, clock }: Pick<DataPlane, 'findKey' | 'wrongKeys' | 'clock'>,
+  plan: GatewayPlan,
+  { credential, clientIp, nowMs, seen }: Shown,
+): KeyPlan {
+  const known = credential === null ? null : findKey(credential, nowMs, seen)
+  // SDKs always send some key, so where none is required, one that nobody knows is no key.
+  const key = known ?? plan.anonymous
+  if (key === null) throw wrongKeys.refusal(credential, clientIp, clock.monotonicMs())
+  return key
 }
 
 /** Throws when this key may not use an endpoint, or not from this address. */

@@ -22,7 +22,8 @@ import {
   type RouteScope,
 } from '../pipeline/request-context.ts'
 import { admit, refuse, reserveTarget } from '../stages/admit.ts'
-import { authorize, refusedKey } from '../stages/authenticate.ts'
+import { authorize } from '../stages/authenticate.ts'
+import { refusedKey } from '../stages/wrong-keys.ts'
 import { isHeldByOthers } from '../stages/await-room.ts'
 import { readHints } from '../stages/read-hints.ts'
 import { resolveRoute } from '../stages/resolve-route.ts'
