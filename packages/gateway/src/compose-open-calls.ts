@@ -3,7 +3,7 @@ import path from 'node:path'
 import type { Core } from './compose-core.ts'
 import type { DurableCharge } from './contracts/durable-charge.ts'
 import type { Recorder } from './contracts/recorder.ts'
-import type { OpenCall } from './contracts/open-calls.ts'
+import type { LeftCall } from './contracts/open-calls.ts'
 import { NO_USAGE } from './contracts/usage.ts'
 import type { UsageRecord } from './contracts/usage-record.ts'
 import type { DataPlane } from './data-plane/pipeline/data-plane.ts'
@@ -32,7 +32,8 @@ export function workerJournal(slot: number): string {
 
 /**
  * The journal of open calls, and what the former process and its workers left in theirs: a call without a record is
- * settled at its reservation. Charge and record are one transaction, so a start that is killed too is simply done again.
+ * settled at its reservation, or at nothing if it was never sent. Charge and record are one transaction, so a start that
+ * is killed too is simply done again.
  */
 export async function composeOpenCalls(core: Core, log: RootLogger): Promise<ComposedOpenCalls> {
   const { config } = core.loaded()
@@ -109,7 +110,7 @@ async function settleLeft(
   log: RootLogger,
   { journals, errorClass, record, abandon }: Left,
 ): Promise<void> {
-  const lost: { readonly call: OpenCall; readonly journal: OpenCallJournal }[] = []
+  const lost: { readonly call: LeftCall; readonly journal: OpenCallJournal }[] = []
   for (const journal of journals) {
     for (const call of await withoutRecord(core, journal)) lost.push({ call, journal })
   }
@@ -134,8 +135,8 @@ async function settleLeft(
   )
 }
 
-async function withoutRecord(core: Core, journal: OpenCallJournal): Promise<readonly OpenCall[]> {
-  const lost: OpenCall[] = []
+async function withoutRecord(core: Core, journal: OpenCallJournal): Promise<readonly LeftCall[]> {
+  const lost: LeftCall[] = []
   for (let i = 0; i < journal.left.length; i += ASKED_AT_ONCE) {
     const asked = journal.left.slice(i, i + ASKED_AT_ONCE)
     const known = await Promise.all(asked.map(({ requestId }) => recordOf(core, requestId)))
@@ -160,24 +161,26 @@ async function recordOf({ store }: Core, requestId: string): Promise<UsageRecord
 /** Null: it cannot be charged, and stays in the journal. */
 function chargeLost(
   { durable }: Core,
-  { requestId, charges }: OpenCall,
+  { requestId, charges, sent }: LeftCall,
   log: RootLogger,
 ): readonly DurableCharge[] | null {
   try {
-    return durable.charge(charges)
+    if (sent) return durable.charge(charges)
+    durable.unsent?.(charges)
+    return []
   } catch (err) {
     log.error({ err, request_id: requestId }, 'a call in the journal cannot be settled')
     return null
   }
 }
 
-/** `estimated`: nobody knows what the provider did with it. */
+/** `estimated`: nobody knows what the provider did with it. Of a call that was not sent it is known: nothing. */
 function lostRecord(
   core: Core,
-  { call, errorClass }: Pick<Left, 'errorClass'> & { readonly call: OpenCall },
+  { call, errorClass }: Pick<Left, 'errorClass'> & { readonly call: LeftCall },
   charges: readonly DurableCharge[],
 ): UsageRecord {
-  const { requestId, startedAtMs, keyId, provider, target } = call
+  const { requestId, startedAtMs, keyId, provider, target, sent, inputTokens, outputTokens } = call
   const key = core.keyRing.list().find(({ id }) => id === keyId)
   const { team = null, rolegroup = null, role = null, user = null } = key?.subject ?? {}
   return {
@@ -198,15 +201,15 @@ function lostRecord(
     servedModel: null,
     provider,
     target,
-    attempts: [{ target, status: null, errorClass, durationMs: 0 }],
+    attempts: sent ? [{ target, status: null, errorClass, durationMs: 0 }] : [],
     status: STATUS_LOST,
     errorSource: 'gateway',
     errorClass,
     stream: call.stream,
     complete: false,
-    usage: { ...NO_USAGE, inputTokens: call.inputTokens, outputTokens: call.outputTokens },
-    estimated: true,
-    costNanoUsd: call.costNanoUsd,
+    usage: sent ? { ...NO_USAGE, inputTokens, outputTokens } : NO_USAGE,
+    estimated: sent,
+    costNanoUsd: sent ? call.costNanoUsd : 0,
     savedNanoUsd: 0,
     latencyMs: 0,
     ttftMs: null,

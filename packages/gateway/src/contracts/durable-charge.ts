@@ -37,6 +37,8 @@ export type DurableCharges = {
    * has heard of its end is unknown; it counts the end once.
    */
   recorded?(held: readonly HeldCharge[], charges: readonly DurableCharge[]): void
+  /** Where counters are shared: a call that was left open was never sent. Absent: what it held is gone with its process. */
+  unsent?(held: readonly HeldCharge[]): void
   /** Where counters are shared: resolves when what was charged has been told, or cannot be for now. */
   told?(): Promise<void>
   /**

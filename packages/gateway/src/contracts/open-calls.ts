@@ -20,6 +20,9 @@ export type OpenCall = {
   readonly charges: readonly HeldCharge[]
 }
 
+/** One that a former process left. Nothing of a call that is not `sent` has reached a provider. */
+export type LeftCall = OpenCall & { readonly sent: boolean }
+
 /**
  * The calls that hold durable money and have no record yet, where the next process finds them.
  *
@@ -28,6 +31,8 @@ export type OpenCall = {
  */
 export type OpenCalls = {
   note(call: OpenCall): Promise<void>
+  /** Its first byte is about to be sent: from now on it is charged. Throws `ledger_unavailable`. */
+  sent(requestId: string): void
   /** The request's record is committed. */
   done(requestId: string): void
 }

@@ -21,6 +21,13 @@ export function noteOpenCall(ctx: RequestContext): void | Promise<void> {
   return openCalls.calls.note(openCall(ctx, charges))
 }
 
+/** What has to be done just before the first byte of an attempt is sent; null: nothing. */
+export function sentNote({ noted, dataPlane, requestId }: RequestContext): (() => void) | null {
+  const { openCalls } = dataPlane
+  if (noted === null || openCalls === null) return null
+  return () => openCalls.calls.sent(requestId)
+}
+
 /** Writes down again what a stream holds, because it is more than before. What cannot be written is reported only. */
 export function noteExtended(ctx: RequestContext): void {
   if (ctx.noted === null) return

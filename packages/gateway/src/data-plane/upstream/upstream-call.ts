@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Dispatcher } from 'undici'
-import { GatewayError } from '../../errors/gateway-error.ts'
+import { GatewayError, toGatewayError } from '../../errors/gateway-error.ts'
 import { isRecord } from '../../lib/is-record.ts'
 import type { ProviderPlan } from '../../plan/gateway-plan.ts'
 import { GuardRefusal, refused, type UpstreamPools } from './pools.ts'
@@ -44,6 +44,7 @@ export class UpstreamCall implements Dispatcher.DispatchHandler, Watched {
 
   private readonly provider: ProviderPlan
   private readonly watchdog: Watchdog
+  private readonly beforeSend: (() => void) | null
   private readonly startedMs: number
   private lastByteMs: number
   private waiting = true
@@ -53,9 +54,16 @@ export class UpstreamCall implements Dispatcher.DispatchHandler, Watched {
   private outcome: 'open' | 'ended' | GatewayError = 'open'
   private settleHead: { resolve: () => void; reject: (error: GatewayError) => void } | null = null
 
-  constructor(provider: ProviderPlan, request: UpstreamRequest, tools: CallTools) {
+  /** `beforeSend`: runs when there is a connection, before its first byte is written; throws to have nothing sent. */
+  constructor(
+    provider: ProviderPlan,
+    request: UpstreamRequest,
+    tools: CallTools,
+    beforeSend: (() => void) | null = null,
+  ) {
     this.provider = provider
     this.watchdog = tools.watchdog
+    this.beforeSend = beforeSend
     this.head = new Promise((resolve, reject) => {
       this.settleHead = { resolve, reject }
     })
@@ -98,6 +106,7 @@ export class UpstreamCall implements Dispatcher.DispatchHandler, Watched {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.controller = controller
+    if (this.outcome === 'open') this.tellSender()
     if (this.outcome !== 'open') controller.abort(new Error('cancelled'))
   }
 
@@ -144,6 +153,14 @@ export class UpstreamCall implements Dispatcher.DispatchHandler, Watched {
     const problem = tooLong || waiting ? 'did not answer' : 'sent nothing more'
     this.finish(new GatewayError('upstream_timeout', `The provider ${name} ${problem} ${what}.`))
     this.controller?.abort(new Error('timeout'))
+  }
+
+  private tellSender(): void {
+    try {
+      this.beforeSend?.()
+    } catch (thrown) {
+      this.finish(toGatewayError(thrown))
+    }
   }
 
   private noteProgress(): void {

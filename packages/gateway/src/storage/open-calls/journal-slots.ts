@@ -1,7 +1,7 @@
 import { readSync } from 'node:fs'
 import { crc32 } from 'node:zlib'
 import type { HeldCharge } from '../../contracts/durable-charge.ts'
-import type { OpenCall } from '../../contracts/open-calls.ts'
+import type { LeftCall, OpenCall } from '../../contracts/open-calls.ts'
 import { isRecord } from '../../lib/is-record.ts'
 
 /** Of the header and of each slot. */
@@ -9,13 +9,16 @@ export const SLOT_BYTES = 4096
 const VERSION = 1
 /** State (1 byte, 3 unused), length and checksum of what follows. */
 const HEAD_BYTES = 12
-const LIVE = 1
+/** States; 0 is free. */
+const SENT = 1
+const NOTED = 2
+export const SENT_BYTE: Buffer = Buffer.of(SENT)
 
 export const JOURNAL_HEADER: Buffer = header()
 
 export type FoundSlot =
   | { readonly kind: 'free' | 'damaged' }
-  | { readonly kind: 'call'; readonly call: OpenCall }
+  | { readonly kind: 'call'; readonly call: LeftCall }
 
 export function isJournalHeader(bytes: Buffer): boolean {
   return bytes.equals(JOURNAL_HEADER)
@@ -26,14 +29,14 @@ export function offsetOf(slot: number): number {
 }
 
 /** Returns how many bytes to write. Throws a `RangeError` for a call that has no room in a slot. */
-export function writeSlot(slot: Buffer, call: OpenCall): number {
+export function writeSlot(slot: Buffer, call: OpenCall, sent: boolean): number {
   const text = JSON.stringify(call)
   const room = SLOT_BYTES - HEAD_BYTES
   if (text.length * 3 > room && Buffer.byteLength(text) > room) {
     throw new RangeError('Too many limits apply to the call.')
   }
   const length = slot.write(text, HEAD_BYTES)
-  slot[0] = LIVE
+  slot[0] = sent ? SENT : NOTED
   slot.writeUInt32LE(length, 4)
   slot.writeUInt32LE(crc32(slot.subarray(HEAD_BYTES, HEAD_BYTES + length)), 8)
   return HEAD_BYTES + length
@@ -44,12 +47,14 @@ export function readSlot(fd: number, slot: number): FoundSlot {
   const at = offsetOf(slot)
   if (readSync(fd, head, 0, HEAD_BYTES, at) === 0 || head[0] === 0) return { kind: 'free' }
   const length = head.readUInt32LE(4)
-  if (head[0] !== LIVE || length > SLOT_BYTES - HEAD_BYTES) return { kind: 'damaged' }
+  const sent = head[0] === SENT
+  if (!sent && head[0] !== NOTED) return { kind: 'damaged' }
+  if (length > SLOT_BYTES - HEAD_BYTES) return { kind: 'damaged' }
   const body = Buffer.alloc(length)
   const read = readSync(fd, body, 0, length, at + HEAD_BYTES)
   if (read < length || crc32(body) !== head.readUInt32LE(8)) return { kind: 'damaged' }
   const call = parse(body)
-  return call === null ? { kind: 'damaged' } : { kind: 'call', call }
+  return call === null ? { kind: 'damaged' } : { kind: 'call', call: { ...call, sent } }
 }
 
 function header(): Buffer {

@@ -8,13 +8,14 @@ import {
   renameSync,
   writeSync,
 } from 'node:fs'
-import type { OpenCall, OpenCalls } from '../../contracts/open-calls.ts'
+import type { LeftCall, OpenCall, OpenCalls } from '../../contracts/open-calls.ts'
 import { GatewayError } from '../../errors/gateway-error.ts'
 import {
   isJournalHeader,
   JOURNAL_HEADER,
   offsetOf,
   readSlot,
+  SENT_BYTE,
   SLOT_BYTES,
   writeSlot,
 } from './journal-slots.ts'
@@ -37,10 +38,12 @@ const FREE = 0
 /** Free, but the file does not say so yet. */
 const STALE = 1
 const TAKEN = 2
+/** Taken, and bytes of the call have left. */
+const SENT = 3
 
 export type JournalOptions = {
   readonly path: string
-  /** Each note waits for the disk; notes of one moment wait together. */
+  /** Each note waits for the disk; notes of one moment wait together. What is noted then counts as sent. */
   readonly sync: boolean
   /** For the log: what could not be read. */
   readonly onProblem: (problem: string) => void
@@ -49,7 +52,7 @@ export type JournalOptions = {
 
 export type OpenCallJournal = OpenCalls & {
   /** What the former process left: its calls stay noted until they are done. */
-  readonly left: readonly OpenCall[]
+  readonly left: readonly LeftCall[]
   close(): void
 }
 
@@ -62,7 +65,7 @@ export type OpenCallJournal = OpenCalls & {
  */
 export function openCallJournal(options: JournalOptions): OpenCallJournal {
   const { fd, slots } = openFile(options)
-  const left: OpenCall[] = []
+  const left: LeftCall[] = []
   const slotOf = new Map<string, number>()
   for (let slot = 0; slot < slots; slot++) {
     const found = readSlot(fd, slot)
@@ -79,7 +82,7 @@ export function openCallJournal(options: JournalOptions): OpenCallJournal {
   return new Journal(fd, options, { left, slotOf })
 }
 
-type Found = { readonly left: readonly OpenCall[]; readonly slotOf: Map<string, number> }
+type Found = { readonly left: readonly LeftCall[]; readonly slotOf: Map<string, number> }
 
 /** Notes of one turn of the event loop. */
 type Batch = {
@@ -92,11 +95,11 @@ type Batch = {
 }
 
 class Journal implements OpenCallJournal {
-  readonly left: readonly OpenCall[]
+  readonly left: readonly LeftCall[]
   readonly #fd: number
   readonly #options: JournalOptions
   readonly #slotOf: Map<string, number>
-  /** `FREE`, `STALE` or `TAKEN`. */
+  /** `FREE`, `STALE`, `TAKEN` or `SENT`. */
   readonly #states: Uint8Array
   #next = 0
   /** Null: nothing was noted yet. */
@@ -114,7 +117,9 @@ class Journal implements OpenCallJournal {
     let most = options.mostSlots ?? MOST_SLOTS
     for (const slot of slotOf.values()) most = Math.max(most, slot + 1)
     this.#states = new Uint8Array(most)
-    for (const slot of slotOf.values()) this.#states[slot] = TAKEN
+    for (const { requestId, sent } of left) {
+      this.#states[slotOf.get(requestId) ?? 0] = sent ? SENT : TAKEN
+    }
     this.#sweep = setInterval(() => this.#clearStale(), SWEEP_MS).unref()
   }
 
@@ -122,8 +127,10 @@ class Journal implements OpenCallJournal {
   note(call: OpenCall): Promise<void> {
     const known = this.#slotOf.get(call.requestId)
     const batch = this.#batch ?? this.#openBatch()
-    const bytes = this.#draft(call, batch.slots.length)
+    const sent = this.#options.sync || (known !== undefined && this.#states[known] === SENT)
+    const bytes = this.#draft(call, { place: batch.slots.length, sent })
     const slot = known ?? this.#takeSlot()
+    if (sent) this.#states[slot] = SENT
     batch.slots.push(slot)
     batch.lastBytes = bytes
     if (known === undefined) {
@@ -132,6 +139,18 @@ class Journal implements OpenCallJournal {
     }
     if (batch.slots.length === MOST_TOGETHER) this.#write(batch)
     return batch.outcome.promise
+  }
+
+  /** Where notes wait for the disk, the note has said so: this write would not. Hot. */
+  sent(requestId: string): void {
+    const slot = this.#slotOf.get(requestId)
+    if (slot === undefined || this.#states[slot] === SENT) return
+    try {
+      writeSync(this.#fd, SENT_BYTE, 0, 1, offsetOf(slot))
+    } catch (cause) {
+      throw unnoted(cause)
+    }
+    this.#states[slot] = SENT
   }
 
   done(requestId: string): void {
@@ -164,11 +183,11 @@ class Journal implements OpenCallJournal {
     return batch
   }
 
-  #draft(call: OpenCall, place: number): number {
+  #draft(call: OpenCall, { place, sent }: { place: number; sent: boolean }): number {
     try {
       this.#buffer ??= Buffer.alloc(MOST_TOGETHER * SLOT_BYTES)
       const at = place * SLOT_BYTES
-      return writeSlot(this.#buffer.subarray(at, at + SLOT_BYTES), call)
+      return writeSlot(this.#buffer.subarray(at, at + SLOT_BYTES), call, sent)
     } catch (cause) {
       throw unnoted(cause)
     }
@@ -183,7 +202,7 @@ class Journal implements OpenCallJournal {
     }
     const inTurn = Math.max(LEAST_IN_TURN, open * TURN_PER_OPEN)
     let slot = this.#next < Math.min(inTurn, states.length) ? this.#next : 0
-    while (states[slot] === TAKEN) slot = slot + 1 === states.length ? 0 : slot + 1
+    while ((states[slot] ?? FREE) >= TAKEN) slot = slot + 1 === states.length ? 0 : slot + 1
     states[slot] = TAKEN
     this.#next = slot + 1
     return slot

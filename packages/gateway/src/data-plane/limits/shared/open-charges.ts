@@ -91,6 +91,17 @@ export class OpenCharges implements DurableCharges {
     }
   }
 
+  unsent(all: readonly HeldCharge[]): void {
+    const { closings, live } = this.#parts
+    for (const [reservation, own] of Map.groupBy(all, (one) => one.reservation)) {
+      const [known, name] = (reservation ?? '').split(' ')
+      // The server never had a part in what was admitted alone.
+      if (name === undefined || known === MADE_ALONE) continue
+      const holds = own.map((one) => ({ charge: chargeOf(one), amount: one.amount, leased: false }))
+      closings.add(live(), { name, kind: 'release', holds, used: own.map(() => 0) })
+    }
+  }
+
   async told(): Promise<void> {
     const { closings, reports, predecessors } = this.#parts
     predecessors.known()
