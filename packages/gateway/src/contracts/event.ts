@@ -13,6 +13,7 @@ export const EVENT_TYPES = [
   'rate.exceeded',
   'budget.alert',
   'budget.exceeded',
+  'usage.estimated',
   'target.health_changed',
   'target.degraded',
   'target.down',
