@@ -1,7 +1,14 @@
 import * as z from 'zod'
 import { LIMIT_SCOPES, LIMIT_UNITS } from '../contracts/limit.ts'
 import { didYouMean } from '../lib/did-you-mean.ts'
-import { algorithmOf, isForListedOnly, limitOfValue, refillOf, unitOf } from './limit-shorthands.ts'
+import {
+  algorithmOf,
+  isForListedOnly,
+  limitOfValue,
+  OUTPUT_UNITS,
+  refillOf,
+  unitOf,
+} from './limit-shorthands.ts'
 import type { LimitConfig } from './policy-config.ts'
 import { compileNames, namePatternProblem } from './name-matcher.ts'
 import { KNOWN_ENDPOINTS, nameList, printableText, usdAmount, windowText } from './schema-parts.ts'
@@ -154,6 +161,18 @@ function checkUnit(limit: LimitConfig, algorithm: Algorithm, complain: Complain)
   } else if ((unit === 'concurrent') !== (algorithm === 'concurrent')) {
     complain('unit', 'the unit "concurrent" and the algorithm "concurrent" go together')
   }
+  if (unit !== null && !OUTPUT_UNITS.has(unit)) checkNoOutput(limit, unit, complain)
+}
+
+/** What speaks of the output, on a limit that does not count it. */
+function checkNoOutput(limit: LimitConfig, unit: string, complain: Complain): void {
+  const { reserve, when_short, min_output } = limit
+  const isMeaningless = `has no meaning with the unit "${unit}"`
+  if (reserve === 'lease' || reserve === 'expected') {
+    complain('reserve', `"${reserve}" ${isMeaningless}`)
+  }
+  if (when_short === 'shrink') complain('when_short', `"${when_short}" ${isMeaningless}`)
+  if (min_output !== undefined) complain('min_output', isMeaningless)
 }
 
 function checkAmounts(limit: LimitConfig, complain: Complain): void {

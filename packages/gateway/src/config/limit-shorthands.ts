@@ -1,5 +1,8 @@
 import type { LimitAmounts, LimitConfig, LimitShorthands, RateRuleConfig } from './policy-config.ts'
 
+/** Only limits in these can be met by a smaller output, or grow with it. */
+export const OUTPUT_UNITS: ReadonlySet<string> = new Set(['tokens', 'output_tokens', 'usd'])
+
 /** A limit with a capacity is a bucket, and one of unit `concurrent` is concurrent; anything else must be said. */
 export function algorithmOf(limit: LimitConfig): NonNullable<LimitConfig['algorithm']> | null {
   if (limit.algorithm !== undefined) return limit.algorithm

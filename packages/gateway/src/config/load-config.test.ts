@@ -267,6 +267,14 @@ describe('loadConfig', () => {
       3,
       'must be a whole number',
     ],
+    ...['reserve: lease', 'when_short: shrink', 'min_output: 9'].map(
+      (field): [string, string, number, string] => [
+        `policy:\n  limits:\n    - { scope: key, unit: requests, algorithm: lifetime, amount: 1, ${field} }`,
+        `policy.limits[0].${field.split(':')[0]}`,
+        3,
+        'has no meaning with the unit "requests"',
+      ],
+    ),
     [
       'policy:\n  limits:\n    - { scope: key, unit: tokens, algorithm: lifetime, amount: 1, reserve: least }',
       'policy.limits[0].reserve',

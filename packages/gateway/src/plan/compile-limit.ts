@@ -11,15 +11,18 @@ import {
 } from '../contracts/limit.ts'
 import { scaledInteger } from '../lib/decimal.ts'
 import { parseWindow } from '../lib/duration.ts'
-import { isForListedOnly, limitOfValue, refillOf } from '../config/limit-shorthands.ts'
+import {
+  isForListedOnly,
+  limitOfValue,
+  OUTPUT_UNITS,
+  refillOf,
+} from '../config/limit-shorthands.ts'
 import type { NameMatcher } from './gateway-plan.ts'
 import { PlanError } from './plan-error.ts'
 
 const DEFAULT_MIN_OUTPUT_TOKENS = 256
 const NANO_USD = 9
 const RESERVES = { auto: 'max', lease: 'lease', max: 'max', expected: 'expected' } as const
-/** Only these can be met by a smaller output. */
-const SHRINKING_UNITS: ReadonlySet<string> = new Set(['tokens', 'output_tokens', 'usd'])
 
 /** A limit that is known to be valid, in the gate's own numbers. `reserve: auto` is hard against every provider: as `max`. */
 export function compileLimit(limit: FullLimit): LimitPlan {
@@ -31,7 +34,7 @@ export function compileLimit(limit: FullLimit): LimitPlan {
     match: limit.match === undefined ? null : compileMatch(limit.match),
     mode: limit.mode ?? 'enforce',
     reserve: RESERVES[limit.reserve ?? 'auto'],
-    whenShort: limit.when_short ?? (SHRINKING_UNITS.has(limit.unit) ? 'shrink' : 'refuse'),
+    whenShort: limit.when_short ?? (OUTPUT_UNITS.has(limit.unit) ? 'shrink' : 'refuse'),
     minOutputTokens: limit.min_output ?? DEFAULT_MIN_OUTPUT_TOKENS,
     alerts: [...new Set(limit.alerts)].toSorted((a, b) => a - b),
     ...failureOf(limit),
