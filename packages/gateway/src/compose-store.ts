@@ -61,7 +61,7 @@ export async function ledgerName(store: Store): Promise<string> {
 const GATE_NOTES = 'gate'
 const MOST_STARTS = 20
 
-/** Starts of the gateway that has this store, the last one first. None where others may have it too. */
+/** Starts of this gateway, the last one first: of others that share the store nobody knows whether they live. */
 export type GateStarts = {
   readonly formers: readonly string[]
   /** Only the present one is remembered. */
@@ -70,13 +70,11 @@ export type GateStarts = {
 
 /** Remembers `process`, before it takes anything that the next start has to know of. */
 export async function gateStarts(store: Store, process: string): Promise<GateStarts> {
-  if (store.exclusively !== undefined) return { formers: [], forget: () => {} }
+  const name = store.instance === undefined ? 'starts' : `starts/${store.instance}`
   const put = (names: readonly string[]): Promise<void> =>
-    store.notes.put(GATE_NOTES, [
-      { name: 'starts', body: JSON.stringify(names), updatedAtMs: Date.now() },
-    ])
-  const known: unknown = JSON.parse((await store.notes.get(GATE_NOTES, 'starts'))?.body ?? '[]')
-  const names = Array.isArray(known) ? known.filter((name) => typeof name === 'string') : []
+    store.notes.put(GATE_NOTES, [{ name, body: JSON.stringify(names), updatedAtMs: Date.now() }])
+  const known: unknown = JSON.parse((await store.notes.get(GATE_NOTES, name))?.body ?? '[]')
+  const names = Array.isArray(known) ? known.filter((one) => typeof one === 'string') : []
   const formers = names.slice(0, MOST_STARTS)
   await put([process, ...formers])
   // Should that fail, the next start tells of some that are gone already.

@@ -5,8 +5,8 @@ import type { Reports } from './reports.ts'
 
 /**
  * Former starts of this process that were killed. What they leased stays leased for minutes, because a process that is cut
- * off may go on spending it. A start with the same store knows that they are gone, and tells what they spent; after that
- * the server may take their leases back.
+ * off may go on spending it. A start with the same data directory knows that they are gone, and tells what they spent; after
+ * that the server may take their leases back.
  */
 export class Predecessors {
   readonly #parts: SharedGateParts
