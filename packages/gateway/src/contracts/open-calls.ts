@@ -31,8 +31,10 @@ export type LeftCall = OpenCall & { readonly sent: boolean }
  */
 export type OpenCalls = {
   note(call: OpenCall): Promise<void>
+  /** It waits for a connection. Of no effect when an attempt of it was sent before. */
+  waits(requestId: string): void
   /** Its first byte is about to be sent: from now on it is charged. Throws `ledger_unavailable`. */
-  sent(requestId: string): void
+  sends(requestId: string): void
   /** The request's record is committed. */
   done(requestId: string): void
 }

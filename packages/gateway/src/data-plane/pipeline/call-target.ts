@@ -18,7 +18,7 @@ import {
 } from './attempt-results.ts'
 import { endAttempt, failureOf, noteAnswered } from './attempt-tickets.ts'
 import { checkClient } from './client-left.ts'
-import { noteOpenCall, sentNote } from './note-open-call.ts'
+import { noteOpenCall, sendingNote } from './note-open-call.ts'
 import { openStream } from './open-stream.ts'
 import { readRefusal, readWords } from './read-refusal.ts'
 import { known, type RequestContext, roundMs } from './request-context.ts'
@@ -55,7 +55,7 @@ export async function callTarget(
       await noted
       checkClient(ctx)
     }
-    const call = new UpstreamCall(target.provider, request, ctx.dataPlane, sentNote(ctx))
+    const call = new UpstreamCall(target.provider, request, ctx.dataPlane, sendingNote(ctx))
     call.deadlineMs = options.deadlineMs
     ctx.call = call
     await call.head

@@ -1,5 +1,6 @@
 import type { OpenCall } from '../../contracts/open-calls.ts'
 import { demandedAmount } from '../limits/amounts.ts'
+import type { Sending } from '../upstream/upstream-call.ts'
 import { known, publicModel, type RequestContext } from './request-context.ts'
 
 /**
@@ -21,11 +22,12 @@ export function noteOpenCall(ctx: RequestContext): void | Promise<void> {
   return openCalls.calls.note(openCall(ctx, charges))
 }
 
-/** What has to be done just before the first byte of an attempt is sent; null: nothing. */
-export function sentNote({ noted, dataPlane, requestId }: RequestContext): (() => void) | null {
+/** What the journal has to know of an attempt's way to the provider; null: nothing. */
+export function sendingNote({ noted, dataPlane, requestId }: RequestContext): Sending | null {
   const { openCalls } = dataPlane
   if (noted === null || openCalls === null) return null
-  return () => openCalls.calls.sent(requestId)
+  const { calls } = openCalls
+  return { waits: () => calls.waits(requestId), sends: () => calls.sends(requestId) }
 }
 
 /** Writes down again what a stream holds, because it is more than before. What cannot be written is reported only. */

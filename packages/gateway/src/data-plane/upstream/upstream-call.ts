@@ -22,6 +22,14 @@ export type UpstreamRequest = {
   readonly body: Buffer | null
 }
 
+/** Who wants to know how far a request is. */
+export type Sending = {
+  /** There is no connection for it yet, some 50 ms after it was asked for. May be said again. */
+  waits(): void
+  /** The next thing is its first byte. Throws to have nothing sent. */
+  sends(): void
+}
+
 export type CallTools = { readonly pools: UpstreamPools; readonly watchdog: Watchdog }
 
 /**
@@ -44,7 +52,7 @@ export class UpstreamCall implements Dispatcher.DispatchHandler, Watched {
 
   private readonly provider: ProviderPlan
   private readonly watchdog: Watchdog
-  private readonly beforeSend: (() => void) | null
+  private readonly sending: Sending | null
   private readonly startedMs: number
   private lastByteMs: number
   private waiting = true
@@ -54,16 +62,15 @@ export class UpstreamCall implements Dispatcher.DispatchHandler, Watched {
   private outcome: 'open' | 'ended' | GatewayError = 'open'
   private settleHead: { resolve: () => void; reject: (error: GatewayError) => void } | null = null
 
-  /** `beforeSend`: runs when there is a connection, before its first byte is written; throws to have nothing sent. */
   constructor(
     provider: ProviderPlan,
     request: UpstreamRequest,
     tools: CallTools,
-    beforeSend: (() => void) | null = null,
+    sending: Sending | null = null,
   ) {
     this.provider = provider
     this.watchdog = tools.watchdog
-    this.beforeSend = beforeSend
+    this.sending = sending
     this.head = new Promise((resolve, reject) => {
       this.settleHead = { resolve, reject }
     })
@@ -141,6 +148,7 @@ export class UpstreamCall implements Dispatcher.DispatchHandler, Watched {
   }
 
   onTick(nowMs: number): void {
+    if (this.controller === null) this.sending?.waits()
     const { timeouts, name } = this.provider
     const { waiting } = this
     const silentMs = nowMs - this.lastByteMs
@@ -157,7 +165,7 @@ export class UpstreamCall implements Dispatcher.DispatchHandler, Watched {
 
   private tellSender(): void {
     try {
-      this.beforeSend?.()
+      this.sending?.sends()
     } catch (thrown) {
       this.finish(toGatewayError(thrown))
     }

@@ -9,10 +9,11 @@ export const SLOT_BYTES = 4096
 const VERSION = 1
 /** State (1 byte, 3 unused), length and checksum of what follows. */
 const HEAD_BYTES = 12
-/** States; 0 is free. */
+/** States; 0 is free. What was noted counts as sent unless it says that it waits. */
 const SENT = 1
-const NOTED = 2
+const WAITING = 2
 export const SENT_BYTE: Buffer = Buffer.of(SENT)
+export const WAITING_BYTE: Buffer = Buffer.of(WAITING)
 
 export const JOURNAL_HEADER: Buffer = header()
 
@@ -29,14 +30,14 @@ export function offsetOf(slot: number): number {
 }
 
 /** Returns how many bytes to write. Throws a `RangeError` for a call that has no room in a slot. */
-export function writeSlot(slot: Buffer, call: OpenCall, sent: boolean): number {
+export function writeSlot(slot: Buffer, call: OpenCall, waiting: boolean): number {
   const text = JSON.stringify(call)
   const room = SLOT_BYTES - HEAD_BYTES
   if (text.length * 3 > room && Buffer.byteLength(text) > room) {
     throw new RangeError('Too many limits apply to the call.')
   }
   const length = slot.write(text, HEAD_BYTES)
-  slot[0] = sent ? SENT : NOTED
+  slot[0] = waiting ? WAITING : SENT
   slot.writeUInt32LE(length, 4)
   slot.writeUInt32LE(crc32(slot.subarray(HEAD_BYTES, HEAD_BYTES + length)), 8)
   return HEAD_BYTES + length
@@ -48,7 +49,7 @@ export function readSlot(fd: number, slot: number): FoundSlot {
   if (readSync(fd, head, 0, HEAD_BYTES, at) === 0 || head[0] === 0) return { kind: 'free' }
   const length = head.readUInt32LE(4)
   const sent = head[0] === SENT
-  if (!sent && head[0] !== NOTED) return { kind: 'damaged' }
+  if (!sent && head[0] !== WAITING) return { kind: 'damaged' }
   if (length > SLOT_BYTES - HEAD_BYTES) return { kind: 'damaged' }
   const body = Buffer.alloc(length)
   const read = readSync(fd, body, 0, length, at + HEAD_BYTES)

@@ -14,12 +14,12 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { LeftCall, OpenCall } from '../../contracts/open-calls.ts'
 import { openCallJournal, type OpenCallJournal } from './open-call-journal.ts'
 
-const disk = vi.hoisted(() => ({ fails: false, writes: 0 }))
+const disk = vi.hoisted(() => ({ fails: false, marksFail: false, writes: 0 }))
 vi.mock('node:fs', async (original) => {
   const fs = await original<typeof nodeFs>()
   const writeSync = (fd: number, bytes: Buffer, ...rest: [number, number, number]): number => {
     disk.writes += 1
-    if (disk.fails && bytes.length > 1) throw new Error('ENOSPC')
+    if (bytes.length > 1 ? disk.fails : disk.marksFail) throw new Error('ENOSPC')
     return fs.writeSync(fd, bytes, ...rest)
   }
   return { ...fs, writeSync }
@@ -86,7 +86,7 @@ async function noteAll(into: OpenCallJournal, ...names: string[]): Promise<void>
   await Promise.all(names.map((name) => into.note(call(name))))
 }
 
-function leftCall(requestId: string, sent = false): LeftCall {
+function leftCall(requestId: string, sent = true): LeftCall {
   return { ...call(requestId), sent }
 }
 
@@ -119,26 +119,40 @@ describe('journal of open calls', () => {
     expect(ids(journal()).toSorted()).toEqual(['new-0', 'new-1', 'new-2', 'new-3', 'new-4'])
   })
 
-  it('tells what was sent from what was only noted, whatever is noted again', async () => {
+  it('tells what waits for a connection from what was sent, whatever is noted again', async () => {
     const first = journal({ mostSlots: 3 })
     await noteAll(first, 'a', 'b', 'c')
-    first.sent('a')
-    first.sent('c')
+    for (const id of ['a', 'b', 'unknown']) first.waits(id)
+    expect(journal().left).toEqual([leftCall('a', false), leftCall('b', false), leftCall('c')])
+    first.sends('a')
     const before = disk.writes
-    first.sent('a')
-    first.sent('unknown')
+    for (const id of ['a', 'c', 'unknown']) first.sends(id)
+    // A further attempt waits: the first one was sent.
+    for (const id of ['a', 'c']) first.waits(id)
     expect(disk.writes).toBe(before)
     await noteAll(first, 'a', 'b')
-    expect(journal().left).toEqual([leftCall('a', true), leftCall('b'), leftCall('c', true)])
-    // Who has the slot next was not sent.
+    expect(journal().left).toEqual([leftCall('a'), leftCall('b', false), leftCall('c')])
+    // Who has the slot next does not wait.
     for (const id of ['a', 'b', 'c']) first.done(id)
     await noteAll(first, 'd', 'e', 'f')
     expect(journal().left).toEqual([leftCall('d'), leftCall('e'), leftCall('f')])
   })
 
+  it('refuses to send what it cannot mark as sent', async () => {
+    const first = journal()
+    await first.note(call('a'))
+    first.waits('a')
+    disk.marksFail = true
+    expect(() => first.sends('a')).toThrow(/cannot be noted/)
+    disk.marksFail = false
+    expect(journal().left).toEqual([leftCall('a', false)])
+  })
+
   it('with sync takes what is noted for sent: the mark might not outlive the power', async () => {
-    await journal({ sync: true }).note(call('a'))
-    expect(journal().left).toEqual([leftCall('a', true)])
+    const synced = journal({ sync: true })
+    await synced.note(call('a'))
+    synced.waits('a')
+    expect(journal().left).toEqual([leftCall('a')])
   })
 
   it('replaces the note of a request, and uses slots again instead of growing', async () => {

@@ -17,6 +17,7 @@ import {
   readSlot,
   SENT_BYTE,
   SLOT_BYTES,
+  WAITING_BYTE,
   writeSlot,
 } from './journal-slots.ts'
 
@@ -38,12 +39,14 @@ const FREE = 0
 /** Free, but the file does not say so yet. */
 const STALE = 1
 const TAKEN = 2
+/** Taken, and the call waits for a connection: the file says so. */
+const WAITING = 3
 /** Taken, and bytes of the call have left. */
-const SENT = 3
+const SENT = 4
 
 export type JournalOptions = {
   readonly path: string
-  /** Each note waits for the disk; notes of one moment wait together. What is noted then counts as sent. */
+  /** Each note waits for the disk; notes of one moment wait together. Then all that is noted counts as sent. */
   readonly sync: boolean
   /** For the log: what could not be read. */
   readonly onProblem: (problem: string) => void
@@ -99,7 +102,7 @@ class Journal implements OpenCallJournal {
   readonly #fd: number
   readonly #options: JournalOptions
   readonly #slotOf: Map<string, number>
-  /** `FREE`, `STALE`, `TAKEN` or `SENT`. */
+  /** `FREE`, `STALE`, `TAKEN`, `WAITING` or `SENT`. */
   readonly #states: Uint8Array
   #next = 0
   /** Null: nothing was noted yet. */
@@ -118,7 +121,7 @@ class Journal implements OpenCallJournal {
     for (const slot of slotOf.values()) most = Math.max(most, slot + 1)
     this.#states = new Uint8Array(most)
     for (const { requestId, sent } of left) {
-      this.#states[slotOf.get(requestId) ?? 0] = sent ? SENT : TAKEN
+      this.#states[slotOf.get(requestId) ?? 0] = sent ? SENT : WAITING
     }
     this.#sweep = setInterval(() => this.#clearStale(), SWEEP_MS).unref()
   }
@@ -127,10 +130,9 @@ class Journal implements OpenCallJournal {
   note(call: OpenCall): Promise<void> {
     const known = this.#slotOf.get(call.requestId)
     const batch = this.#batch ?? this.#openBatch()
-    const sent = this.#options.sync || (known !== undefined && this.#states[known] === SENT)
-    const bytes = this.#draft(call, { place: batch.slots.length, sent })
+    const waiting = known !== undefined && this.#states[known] === WAITING
+    const bytes = this.#draft(call, { place: batch.slots.length, waiting })
     const slot = known ?? this.#takeSlot()
-    if (sent) this.#states[slot] = SENT
     batch.slots.push(slot)
     batch.lastBytes = bytes
     if (known === undefined) {
@@ -141,15 +143,23 @@ class Journal implements OpenCallJournal {
     return batch.outcome.promise
   }
 
-  /** Where notes wait for the disk, the note has said so: this write would not. Hot. */
-  sent(requestId: string): void {
+  waits(requestId: string): void {
     const slot = this.#slotOf.get(requestId)
-    if (slot === undefined || this.#states[slot] === SENT) return
+    // Where notes wait for the disk, the mark of the sending would have to.
+    if (slot === undefined || this.#states[slot] !== TAKEN || this.#options.sync) return
     try {
-      writeSync(this.#fd, SENT_BYTE, 0, 1, offsetOf(slot))
-    } catch (cause) {
-      throw unnoted(cause)
+      writeSync(this.#fd, WAITING_BYTE, 0, 1, offsetOf(slot))
+      this.#states[slot] = WAITING
+    } catch {
+      // Then it counts as sent.
     }
+  }
+
+  /** Hot. */
+  sends(requestId: string): void {
+    const slot = this.#slotOf.get(requestId)
+    if (slot === undefined) return
+    if (this.#states[slot] === WAITING) this.#markSent(slot)
     this.#states[slot] = SENT
   }
 
@@ -165,6 +175,14 @@ class Journal implements OpenCallJournal {
     clearInterval(this.#sweep)
     this.#clearStale()
     closeSync(this.#fd)
+  }
+
+  #markSent(slot: number): void {
+    try {
+      writeSync(this.#fd, SENT_BYTE, 0, 1, offsetOf(slot))
+    } catch (cause) {
+      throw unnoted(cause)
+    }
   }
 
   #openBatch(): Batch {
@@ -183,11 +201,11 @@ class Journal implements OpenCallJournal {
     return batch
   }
 
-  #draft(call: OpenCall, { place, sent }: { place: number; sent: boolean }): number {
+  #draft(call: OpenCall, { place, waiting }: { place: number; waiting: boolean }): number {
     try {
       this.#buffer ??= Buffer.alloc(MOST_TOGETHER * SLOT_BYTES)
       const at = place * SLOT_BYTES
-      return writeSlot(this.#buffer.subarray(at, at + SLOT_BYTES), call, sent)
+      return writeSlot(this.#buffer.subarray(at, at + SLOT_BYTES), call, waiting)
     } catch (cause) {
       throw unnoted(cause)
     }

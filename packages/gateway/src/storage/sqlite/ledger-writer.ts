@@ -10,8 +10,6 @@ import type { WorkerClient } from './worker-client.ts'
 /** Records that wait at most; beyond, appends are refused, so that a stuck disk cannot fill the memory. */
 const MOST_WAITING = 10_000
 const RETRY_MS = 1000
-/** Turns of the event loop that a busy writer gathers records for. An idle loop turns in microseconds, a loaded one with many records. */
-const GATHER_TURNS = 2
 
 type Batch = {
   readonly records: (UsageRecord | UnreadRecord)[]
@@ -35,7 +33,6 @@ export function createLedgerWriter(writer: Pick<WorkerClient, 'call'>): LedgerWr
   let scheduled = false
   let closed = false
   let takeCounters: (() => readonly CounterState[]) | null = null
-  let lastSize = 0
   const counters = createCounters()
   let kept: UsageRecord[] = []
   let tellCommitted: ((records: readonly UsageRecord[]) => void) | null = null
@@ -48,12 +45,8 @@ export function createLedgerWriter(writer: Pick<WorkerClient, 'call'>): LedgerWr
   function schedule(): void {
     if (scheduled || inFlight !== null || waiting.lines.length === 0) return
     scheduled = true
-    setImmediate(gather, lastSize > 1 ? GATHER_TURNS : 0)
-  }
-
-  function gather(turnsLeft: number): void {
-    if (turnsLeft > 0) setImmediate(gather, turnsLeft - 1)
-    else send()
+    // No longer: while the writer has these, the next ones come together.
+    setImmediate(send)
   }
 
   function send(): void {
@@ -61,7 +54,6 @@ export function createLedgerWriter(writer: Pick<WorkerClient, 'call'>): LedgerWr
     const batch = waiting
     inFlight = batch
     waiting = newBatch()
-    lastSize = batch.lines.length
     if (kept.length > 0) kept = putFirst(batch, kept)
     counters.add(takeCounters?.() ?? [])
     void commit(batch, { lines: batch.lines.join('\n'), counters: counters.pairs() })
