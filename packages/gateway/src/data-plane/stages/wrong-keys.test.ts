@@ -33,6 +33,8 @@ describe('WrongKeys', () => {
       "' OR 1=1--",
       'Ω'.repeat(40),
       '<script>alert(1)</script>',
+      '9'.repeat(90),
+      '../../../../etc/hosts',
     ])
       for (let i = 0; i < 30; i++) expect(keys.refusal(credential, '::1', 0).status).toBe(401)
   })

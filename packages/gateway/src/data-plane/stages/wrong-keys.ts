@@ -8,7 +8,7 @@ const MS_PER_SEC = 1000
 /** An attacker with more sources than this is not slowed down by any count per source. */
 const MAX_SOURCES = 10_000
 /** What could be a key of somebody. Anything else guesses nothing, and is always told that it is wrong. */
-const KEY_SHAPE = /^[\w.~+/=-]{16,}$/
+const KEY_SHAPE = /^(?=.*[a-z])[\w-]{16,}$/i
 /** Network of one IPv6 subscriber: 64 bits, four groups. */
 const IPV6_GROUPS = 4
 
