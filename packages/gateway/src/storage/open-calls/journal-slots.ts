@@ -12,6 +12,7 @@ const HEAD_BYTES = 12
 /** States; 0 is free. What was noted counts as sent unless it says that it waits. */
 const SENT = 1
 const WAITING = 2
+export const FREE_BYTE: Buffer = Buffer.of(0)
 export const SENT_BYTE: Buffer = Buffer.of(SENT)
 export const WAITING_BYTE: Buffer = Buffer.of(WAITING)
 
@@ -29,15 +30,14 @@ export function offsetOf(slot: number): number {
   return (slot + 1) * SLOT_BYTES
 }
 
-/** Returns how many bytes to write. Throws a `RangeError` for a call that has no room in a slot. */
-export function writeSlot(slot: Buffer, call: OpenCall, waiting: boolean): number {
+/** All but the state. Returns how many bytes to write. Throws a `RangeError` for a call that has no room in a slot. */
+export function writeSlot(slot: Buffer, call: OpenCall): number {
   const text = JSON.stringify(call)
   const room = SLOT_BYTES - HEAD_BYTES
   if (text.length * 3 > room && Buffer.byteLength(text) > room) {
     throw new RangeError('Too many limits apply to the call.')
   }
   const length = slot.write(text, HEAD_BYTES)
-  slot[0] = waiting ? WAITING : SENT
   slot.writeUInt32LE(length, 4)
   slot.writeUInt32LE(crc32(slot.subarray(HEAD_BYTES, HEAD_BYTES + length)), 8)
   return HEAD_BYTES + length

@@ -132,6 +132,10 @@ describe('journal of open calls', () => {
     expect(disk.writes).toBe(before)
     await noteAll(first, 'a', 'b')
     expect(journal().left).toEqual([leftCall('a'), leftCall('b', false), leftCall('c')])
+    const again = first.note(call('b'))
+    first.sends('b')
+    await again
+    expect(journal().left).toEqual([leftCall('a'), leftCall('b'), leftCall('c')])
     // Who has the slot next does not wait.
     for (const id of ['a', 'b', 'c']) first.done(id)
     await noteAll(first, 'd', 'e', 'f')

@@ -11,6 +11,7 @@ import {
 import type { LeftCall, OpenCall, OpenCalls } from '../../contracts/open-calls.ts'
 import { GatewayError } from '../../errors/gateway-error.ts'
 import {
+  FREE_BYTE,
   isJournalHeader,
   JOURNAL_HEADER,
   offsetOf,
@@ -32,7 +33,6 @@ const LEAST_IN_TURN = 64
 const TURN_PER_OPEN = 4
 /** How long a slot that is free may still look taken to the next process, which then finds its record. */
 const SWEEP_MS = 250
-const FREE_BYTE = Buffer.of(0)
 
 /** Free in the file too. */
 const FREE = 0
@@ -130,8 +130,7 @@ class Journal implements OpenCallJournal {
   note(call: OpenCall): Promise<void> {
     const known = this.#slotOf.get(call.requestId)
     const batch = this.#batch ?? this.#openBatch()
-    const waiting = known !== undefined && this.#states[known] === WAITING
-    const bytes = this.#draft(call, { place: batch.slots.length, waiting })
+    const bytes = this.#draft(call, batch.slots.length)
     const slot = known ?? this.#takeSlot()
     batch.slots.push(slot)
     batch.lastBytes = bytes
@@ -201,11 +200,11 @@ class Journal implements OpenCallJournal {
     return batch
   }
 
-  #draft(call: OpenCall, { place, waiting }: { place: number; waiting: boolean }): number {
+  #draft(call: OpenCall, place: number): number {
     try {
       this.#buffer ??= Buffer.alloc(MOST_TOGETHER * SLOT_BYTES)
       const at = place * SLOT_BYTES
-      return writeSlot(this.#buffer.subarray(at, at + SLOT_BYTES), call, waiting)
+      return writeSlot(this.#buffer.subarray(at, at + SLOT_BYTES), call)
     } catch (cause) {
       throw unnoted(cause)
     }
@@ -249,8 +248,14 @@ class Journal implements OpenCallJournal {
     const bytes = (to - from - 1) * SLOT_BYTES + last
     const at = offsetOf(slots[from] ?? 0)
     const drafts = this.#buffer ?? FREE_BYTE
+    // Of now: a call may have found its connection since it was noted again.
+    for (let i = from; i < to; i++) this.#stateByte(slots[i] ?? 0).copy(drafts, i * SLOT_BYTES)
     const written = writeSync(this.#fd, drafts, from * SLOT_BYTES, bytes, at)
     if (written < bytes) throw new Error('The disk is full.')
+  }
+
+  #stateByte(slot: number): Buffer {
+    return this.#states[slot] === WAITING ? WAITING_BYTE : SENT_BYTE
   }
 
   /** Their calls are not made. Some may be in the file already. */
