@@ -62,7 +62,7 @@ async function fill(): Promise<number> {
     loaded: loadConfig(load),
     facts: [],
     onKeyProblem: () => {},
-    waitForStore: false,
+    serves: false,
     onStoreProblem: () => {},
   })
   const firstMs = Date.now() - OVER_MS

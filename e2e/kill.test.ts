@@ -1,7 +1,6 @@
 import { Agent } from 'node:http'
 import path from 'node:path'
 import { afterAll, describe, expect, it, vi } from 'vitest'
-import type { UsageRecordView } from '../packages/gateway/src/control-plane/admin-api.ts'
 import { hasRedis, startRedis } from '../packages/gateway/src/testing/redis-process.ts'
 import { type CallAnswer, askOf, call, seeded } from './harness/call.ts'
 import { startProcess } from './harness/child.ts'
@@ -10,6 +9,7 @@ import { ROOT, tempFolder } from './harness/folders.ts'
 import { type Gateway, startGateway } from './harness/gateway.ts'
 import { startSandboxProcess } from './harness/sandbox.ts'
 import { waitFor } from './harness/wait-for.ts'
+import { wasSent } from './harness/was-sent.ts'
 
 /** 200 are the proof, and take a quarter of an hour: `E2E_KILLS=200 npx vitest run --project e2e e2e/kill.test.ts -t 'kill -9'`. */
 const KILLS = Number(process.env['E2E_KILLS'] ?? 20)
@@ -61,11 +61,6 @@ function startLoad(gateway: Gateway, key: string, random: () => number): Load {
       return all
     },
   }
-}
-
-/** Calls that had no connection to the provider yet have a record without usage. */
-function wasSent({ error_class, usage }: UsageRecordView): boolean {
-  return error_class !== 'gateway_restarted' || usage.output !== null
 }
 
 describe('a gateway that ends under load', () => {

@@ -1,4 +1,5 @@
 import { Agent } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, describe, expect, it } from 'vitest'
 import { hasRedis, startRedis } from '../../packages/gateway/src/testing/redis-process.ts'
 import { askOf, call } from '../harness/call.ts'
@@ -6,8 +7,10 @@ import { closeAll, onClose } from '../harness/cleanup.ts'
 import { startDeafHost } from '../harness/deaf-host.ts'
 import { tempFolder } from '../harness/folders.ts'
 import { startGateway } from '../harness/gateway.ts'
+import { nothingOpen } from '../harness/nothing-open.ts'
 import { startSandboxProcess } from '../harness/sandbox.ts'
 import { waitFor } from '../harness/wait-for.ts'
+import { childrenOf } from '../harness/workers.ts'
 
 const EACH = 3
 
@@ -18,8 +21,11 @@ describe('kill -9 while some calls are with a provider and others have no connec
     ['limits of its own', {}, false],
     ['limits in Redis', {}, true],
     ['workers', { server: { workers: 2 } }, false],
-  ])('%s: only what was sent is charged', async (_, more, shared) => {
+    ['a worker', { server: { workers: 2 } }, false],
+    ['a worker, limits in Redis', { server: { workers: 2 } }, true],
+  ])('%s: only what was sent is charged', async (what, more, shared) => {
     if (shared && !hasRedis()) return
+    const isWorker = what.startsWith('a worker')
     const redis = shared ? await startRedis() : null
     if (redis !== null) onClose(() => redis.stop())
     const [sandbox, deaf] = [await startSandboxProcess(), await startDeafHost()]
@@ -61,11 +67,16 @@ describe('kill -9 while some calls are with a provider and others have no connec
       const { used, reserved } = await gateway.admin.limit('calls')
       return used + reserved === 2 * EACH
     })
-    gateway.child.kill('SIGKILL')
-    await Promise.all([gateway.child.exited, ...asked])
+    // Who waits is marked after 50 ms.
+    await sleep(300)
+    if (isWorker) for (const pid of childrenOf(gateway.child.pid)) process.kill(pid, 'SIGKILL')
+    else gateway.child.kill('SIGKILL')
+    await Promise.all([...(isWorker ? [] : [gateway.child.exited]), ...asked])
     agent.destroy()
 
-    const after = await startGateway({ folder })
+    const after = isWorker ? gateway : await startGateway({ folder })
+    await waitFor('records', async () => (await after.admin.records()).length === 2 * EACH)
+    await nothingOpen(after.admin)
     expect(await after.admin.limit('calls')).toMatchObject({ used: EACH, reserved: 0 })
     expect(await after.admin.limit('out')).toMatchObject({ used: EACH * 500, reserved: 0 })
     const records = await after.admin.records()
@@ -74,7 +85,7 @@ describe('kill -9 while some calls are with a provider and others have no connec
       const sent = requested_model === 'slow'
       const told = { error_class, estimated, output: usage.output }
       expect(told).toEqual({
-        error_class: 'gateway_restarted',
+        error_class: isWorker ? 'worker_lost' : 'gateway_restarted',
         estimated: sent,
         output: sent ? 500 : null,
       })

@@ -76,8 +76,8 @@ export type CoreOptions = {
   /** Facts that replace those of the catalogue: the sandbox, at the port where it runs. */
   readonly facts: readonly ProviderFacts[]
   readonly onKeyProblem: (problem: string) => void
-  /** False: a database that does not answer at once is an error. */
-  readonly waitForStore: boolean
+  /** A server waits for its database, and its next start knows of it. A command does neither. */
+  readonly serves: boolean
   readonly onStoreProblem: (problem: string) => void
   /** Another plan or configuration is used. Awaited before whoever changed it is answered. */
   readonly onSwap?: () => Promise<void>
@@ -98,11 +98,8 @@ export async function composeCore(options: CoreOptions): Promise<Core> {
   const secrets = createSecretRegistry()
   for (const secret of secretsOf(config.storage.url)) secrets.add(secret)
   const hashKeys = [hashKey, ...previousHashKeys(config)]
-  const { store, ledger } = await openStore(config, {
-    wait: options.waitForStore,
-    hashKeys,
-    onProblem: options.onStoreProblem,
-  })
+  const { serves, onStoreProblem: onProblem } = options
+  const { store, ledger } = await openStore(config, { wait: serves, hashKeys, onProblem })
   let revision = 0
   const stored = storedParts(store)
   let parts: StoredParts = { storedPolicies: [], storedAliases: [] }
@@ -123,6 +120,7 @@ export async function composeCore(options: CoreOptions): Promise<Core> {
     plan: () => plan,
     onAlert: (alert) => events.emit('budget.alert', alertData(alert)),
     store,
+    serves,
   })
   for (const secret of backendSecrets(config)) secrets.add(secret)
   gate.restore(await store.counters.list())

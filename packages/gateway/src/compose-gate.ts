@@ -44,6 +44,8 @@ export async function composeGate(
     readonly plan: () => GatewayPlan
     readonly onAlert: (alert: LimitAlert) => void
     readonly store: Store
+    /** It will serve, and its next start has to know of it. */
+    readonly serves: boolean
   },
 ): Promise<ComposedGate> {
   const url = redisUrlOf(config.limits.backend)
@@ -58,7 +60,8 @@ export async function composeGate(
   const process = newProcessName()
   const ledger = config.ledger.enabled ? { ledger: await ledgerName(given.store) } : {}
   // Without a ledger nobody knows what former starts spent.
-  const starts = config.ledger.enabled ? await gateStarts(given.store, process) : null
+  const remembers = given.serves && config.ledger.enabled
+  const starts = remembers ? await gateStarts(given.store, process) : null
   const gate = new SharedGate({
     server: createRedisServer({ url, script: GATE_SCRIPT, timeoutMs }),
     namespace: config.limits.namespace,

@@ -49,7 +49,7 @@ async function openWith(
     loaded,
     facts: [],
     onKeyProblem: () => {},
-    waitForStore: false,
+    serves: false,
     onStoreProblem: () => {},
   })
   await core.gateBackend?.start({ onState: () => {}, onWarning: () => {} })

@@ -7,6 +7,7 @@ import type { LeftCall } from './contracts/open-calls.ts'
 import { NO_USAGE } from './contracts/usage.ts'
 import type { UsageRecord } from './contracts/usage-record.ts'
 import type { DataPlane } from './data-plane/pipeline/data-plane.ts'
+import { nameIn } from './data-plane/limits/shared/open-charges.ts'
 import { sortableId } from './lib/sortable-id.ts'
 import type { RootLogger } from './observe/log.ts'
 import {
@@ -72,7 +73,7 @@ export async function settleWorker(
     readonly slot: number
     readonly journal: boolean
     readonly recorder: Recorder
-    readonly abandon: () => void
+    readonly abandon: (unsent: ReadonlySet<string>) => void
   },
 ): Promise<void> {
   const journals = given.journal ? [openJournal(core, log, workerJournal(given.slot))] : []
@@ -102,7 +103,7 @@ type Left = {
   readonly errorClass: string
   readonly record: (record: UsageRecord) => Promise<void>
   /** In the same turn of the event loop as the charges. */
-  readonly abandon?: () => void
+  readonly abandon?: (unsent: ReadonlySet<string>) => void
 }
 
 async function settleLeft(
@@ -114,7 +115,7 @@ async function settleLeft(
   for (const journal of journals) {
     for (const call of await withoutRecord(core, journal)) lost.push({ call, journal })
   }
-  abandon?.()
+  abandon?.(new Set(lost.flatMap(({ call }) => (call.sent ? [] : namesOf(call)))))
   if (lost.length === 0) return
   const charges = lost.map(({ call }) => chargeLost(core, call, log))
   // Shared counters first: told again by a start that comes after one that was killed here, they count it once.
@@ -129,10 +130,16 @@ async function settleLeft(
     }),
   )
   const late = written.filter(({ status }) => status === 'rejected').length
+  const unsent = lost.filter(({ call }) => !call.sent).length
   log.warn(
-    { calls: lost.length, not_yet_written: late },
-    'calls that a former process left open are settled at what they had reserved',
+    { calls: lost.length, unsent, not_yet_written: late },
+    'calls that a former process left open are settled: at what they had reserved, or at nothing if they were not sent',
   )
+}
+
+/** Of its reservations, where the gate is shared. */
+function namesOf({ charges }: LeftCall): readonly string[] {
+  return charges.flatMap(({ reservation }) => nameIn(reservation) ?? [])
 }
 
 async function withoutRecord(core: Core, journal: OpenCallJournal): Promise<readonly LeftCall[]> {

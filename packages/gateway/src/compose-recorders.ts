@@ -9,7 +9,6 @@ import { createRecordIntake } from './observe/record-intake.ts'
 import { createRecorder } from './observe/recorder.ts'
 import { requestEventSink } from './observe/request-events.ts'
 import { createStats, type Stats } from './observe/stats.ts'
-import { usageAlertSink } from './observe/usage-alerts.ts'
 
 /** Where records go: those of this process, and those of its workers. */
 export function composeRecorders(
@@ -23,7 +22,7 @@ export function composeRecorders(
   const { ledger, metrics, log } = given
   const stats = createStats({ clock: SYSTEM_CLOCK })
   const onSinkError = (thrown: unknown): void => log.error({ err: thrown }, 'a sink failed')
-  const counting = [metrics.sink, stats.sink, usageAlertSink(events, SYSTEM_CLOCK)]
+  const counting = [metrics.sink, stats.sink]
   return {
     recorder: createRecorder({
       ledger,

@@ -43,6 +43,7 @@ import { parseDurationMs } from './lib/duration.ts'
 import { createLogger, type RootLogger } from './observe/log.ts'
 import { createRotationWatch } from './observe/rotation-watch.ts'
 import { restoreStats, type Stats } from './observe/stats.ts'
+import { usageAlerts } from './observe/usage-alerts.ts'
 import { type Sandbox, startSandbox } from './providers/sandbox/sandbox.ts'
 import { PROTOCOLS } from './registry.ts'
 import { syncInBackground } from './sync-in-background.ts'
@@ -92,7 +93,7 @@ export async function composeServer(options: ServeOptions): Promise<RunningServe
     loaded,
     facts: sandbox === null ? [] : [sandbox.facts],
     onKeyProblem: (problem) => logs.root?.warn({}, problem),
-    waitForStore: true,
+    serves: true,
     onStoreProblem: (problem) => {
       if (logs.root === null) tellBeforeLog(problem, options)
       else logs.root.warn({}, problem)
@@ -242,6 +243,7 @@ function composeDataPlane(
     load: { inFlight: 0 },
     onError: (err, requestId) => log.error({ err, request_id: requestId }, 'a request failed'),
     onRefusal: (notice) => tellEvent(refusalEvent(notice), { events: core.events, metrics }),
+    onNoUsage: usageAlerts((notice) => core.events.emit('usage.estimated', notice), SYSTEM_CLOCK),
     readiness: () => ({
       ledger: recorder.healthy() ? null : 'usage cannot be recorded',
       ...databaseReadiness(core),

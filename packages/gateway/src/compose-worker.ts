@@ -20,6 +20,7 @@ import { SYSTEM_CLOCK } from './lib/clock.ts'
 import type { Readiness } from './lib/readiness.ts'
 import { accessLogSink } from './observe/access-log.ts'
 import { createLogger, type RootLogger } from './observe/log.ts'
+import { usageAlerts } from './observe/usage-alerts.ts'
 import { PROTOCOLS } from './registry.ts'
 import { openCallJournal } from './storage/open-calls/open-call-journal.ts'
 import { createTokenCounter } from './tokenizers/token-counter.ts'
@@ -249,6 +250,10 @@ class Worker {
       onError: (err, requestId) =>
         this.#log.error({ err, request_id: requestId }, 'a request failed'),
       onRefusal: (notice) => tell(this.#channel, { kind: 'event', ...refusalEvent(notice) }),
+      onNoUsage: usageAlerts(
+        (data) => tell(this.#channel, { kind: 'event', type: 'usage.estimated', data }),
+        SYSTEM_CLOCK,
+      ),
       readiness: () => this.#readiness,
     }
   }

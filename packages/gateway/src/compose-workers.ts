@@ -68,7 +68,7 @@ export async function startWorkers(options: WorkersOptions): Promise<Workers> {
         slot,
         journal: options.journal,
         recorder,
-        abandon: () => desk.abandonAll(options.journal),
+        abandon: (unsent) => desk.abandonAll(options.journal, unsent),
       }),
     onNews(news) {
       if (news.kind === 'event') tellEvent(news, { events: core.events, metrics })

@@ -7,7 +7,7 @@ import type { UsageRecord } from '../contracts/usage-record.ts'
 import { IdempotentCalls } from '../data-plane/idempotency/idempotent-calls.ts'
 import { createListener } from '../data-plane/http/listener.ts'
 import { createMemoryGate } from '../data-plane/limits/memory-gate.ts'
-import type { DataPlane } from '../data-plane/pipeline/data-plane.ts'
+import type { DataPlane, UsageNotice } from '../data-plane/pipeline/data-plane.ts'
 import { Rewards } from '../data-plane/routing/reward.ts'
 import { Rotations } from '../data-plane/routing/rotations.ts'
 import { WrongKeys } from '../data-plane/stages/wrong-keys.ts'
@@ -54,6 +54,8 @@ export type Harness = {
   readonly errors: unknown[]
   /** What became of targets. */
   readonly changes: TargetChange[]
+  /** Whole answers that did not say what they came to. */
+  readonly noUsage: UsageNotice[]
   readonly targets: MemoryTargetBook
   readonly gate: Gate
   readonly dataPlane: DataPlane
@@ -83,6 +85,7 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
   const records: UsageRecord[] = []
   const errors: unknown[] = []
   const changes: TargetChange[] = []
+  const noUsage: UsageNotice[] = []
   const recorder = memoryRecorder(records)
   const answers = memoryAnswers()
   const targets = new MemoryTargetBook({
@@ -112,6 +115,7 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
     load: { inFlight: 0 },
     onError: (error) => void errors.push(error),
     onRefusal: () => {},
+    onNoUsage: (notice) => void noUsage.push(notice),
     readiness: () => ({ ledger: recorder.healthy() ? null : 'usage cannot be recorded' }),
   }
   const server = createListener(dataPlane)
@@ -123,6 +127,7 @@ export async function startHarness(options: HarnessOptions): Promise<Harness> {
     records,
     errors,
     changes,
+    noUsage,
     targets,
     gate,
     dataPlane,

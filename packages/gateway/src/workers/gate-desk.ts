@@ -9,6 +9,7 @@ import type {
   ReserveResult,
 } from '../contracts/limit.ts'
 import { demandedAmount } from '../data-plane/limits/amounts.ts'
+import { nameIn } from '../data-plane/limits/shared/open-charges.ts'
 import { type ChargeSet, type KnownLimits, NamedCharges } from './charge-names.ts'
 import { KeptRoom, type Rooms } from './rooms.ts'
 import { MAY_LEASE, MAY_NOT_SHRINK, readLine, type ReserveLine } from './messages.ts'
@@ -133,17 +134,24 @@ export class GateDesk {
     return text
   }
 
+  #nameOf(reservation: Reservation): string {
+    const [held] = this.#durable.held(reservation)
+    return nameIn(held?.reservation) ?? ''
+  }
+
   /**
    * The worker is gone. With a journal, what its calls hold of durable counters is given back, to be charged as the journal
-   * says; without one, all that they hold is charged.
+   * says; without one, all that they hold is charged. `unsent`: names of shared reservations of calls that were never sent.
    */
-  abandonAll(journal: boolean): void {
+  abandonAll(journal: boolean, unsent: ReadonlySet<string> = NONE): void {
     this.#closed = true
     this.#rooms?.desks.delete(this)
     this.#giveBackAll()
     for (const { reservation, demand } of this.#held.values()) {
       if (journal && this.#durable.abandon !== undefined) this.#durable.abandon(reservation)
-      else this.#gate.settle(reservation, atWorst(reservation, demand))
+      else if (unsent.size > 0 && unsent.has(this.#nameOf(reservation))) {
+        this.#gate.release(reservation)
+      } else this.#gate.settle(reservation, atWorst(reservation, demand))
     }
     this.#held.clear()
   }
@@ -350,6 +358,7 @@ export class GateDesk {
 
 const NOTHING_SETTLED: readonly SettledHere[] = []
 const NO_CHARGES: readonly DurableCharge[] = []
+const NONE: ReadonlySet<string> = new Set()
 
 /** What nobody told is charged as it was reserved: unknown is never free. */
 function atWorst({ outputTokens, heldTokens = outputTokens }: Reservation, demand: Demand): Actual {

@@ -293,6 +293,8 @@ describe('a second attempt at the same time', () => {
       await vi.waitFor(() => expect(harness.records).toHaveLength(1), WAIT)
       expect(upstream.exchanges[0]?.closedAtMs).not.toBeNull()
       expect(lastRecord()).toMatchObject({ target: 'up/other', complete: true, estimated: true })
+      // Of the other one the input had to be estimated; this stream says nothing of its usage either.
+      expect(harness.noUsage).toHaveLength(stream ? 1 : 0)
       expect(lastRecord()?.attempts.map(({ target, errorClass }) => [target, errorClass])).toEqual([
         ['up/m', 'cancelled'],
         ['up/other', null],

@@ -56,6 +56,8 @@ export type DataPlane = {
   readonly load: { inFlight: number }
   readonly onError: (error: unknown, requestId: string) => void
   readonly onRefusal: (refusal: RefusalNotice) => void
+  /** A provider answered whole and did not say what it came to, or said what cannot be. */
+  readonly onNoUsage: (notice: UsageNotice) => void
   /** Liveness parts of `/health/ready`; each says what is wrong, or null. */
   readonly readiness: () => Readiness
 }
@@ -67,4 +69,10 @@ export type RefusalNotice = {
   readonly budget: boolean
   /** Of the limit. Only `enforce` refused. */
   readonly mode: LimitPlan['mode']
+}
+
+export type UsageNotice = {
+  readonly provider: string | null
+  readonly model: string | null
+  readonly target: string
 }

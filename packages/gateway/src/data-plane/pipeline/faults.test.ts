@@ -782,6 +782,20 @@ describe('usage that never came', () => {
     await oneRecord()
     expect(harness.records[0]).toMatchObject({ estimated: true, usage: { outputTokens: 4 } })
     expect(harness.records[0]?.usage.inputTokens).toBeGreaterThan(0)
+    expect(harness.noUsage).toEqual([{ provider: 'up', model: 'm', target: 'up/m' }])
+  })
+
+  it.each([
+    ['below zero', '{"prompt_tokens":5,"completion_tokens":-3}'],
+    ['above a billion', '{"prompt_tokens":5,"completion_tokens":99999999999}'],
+    ['no whole number', '{"prompt_tokens":5,"completion_tokens":1.5}'],
+  ])('%s is counted here, and told', async (_what, usage) => {
+    const answer = `{"choices":[{"message":{"content":"one two three four"}}],"usage":${usage}}`
+    await start(({ socket }) => void socket.write(wholeAnswer(200, answer)))
+    await ask(harness, CHAT)
+    await oneRecord()
+    expect(harness.records[0]).toMatchObject({ estimated: true, usage: { outputTokens: 4 } })
+    expect(harness.noUsage).toHaveLength(1)
   })
 
   it('zero is zero', async () => {
@@ -795,6 +809,7 @@ describe('usage that never came', () => {
       estimated: false,
       usage: { inputTokens: 0, outputTokens: 0 },
     })
+    expect(harness.noUsage).toEqual([])
   })
 })
 

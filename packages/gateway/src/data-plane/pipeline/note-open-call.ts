@@ -22,10 +22,10 @@ export function noteOpenCall(ctx: RequestContext): void | Promise<void> {
   return openCalls.calls.note(openCall(ctx, charges))
 }
 
-/** What the journal has to know of an attempt's way to the provider; null: nothing. */
-export function sendingNote({ noted, dataPlane, requestId }: RequestContext): Sending | null {
+/** What the journal has to know of an attempt's way to the provider, also of one whose sibling was noted. */
+export function sendingNote({ dataPlane, requestId }: RequestContext): Sending | null {
   const { openCalls } = dataPlane
-  if (noted === null || openCalls === null) return null
+  if (openCalls === null) return null
   const { calls } = openCalls
   return { waits: () => calls.waits(requestId), sends: () => calls.sends(requestId) }
 }

@@ -73,14 +73,14 @@ const EMPTY_ACCOUNT = wholeAnswer(
 
 describe('max_retries', () => {
   it('asks the same target again, and records every attempt', async () => {
-    await start([failing(500), failing(429, 'retry-after-ms: 1\r\n'), OK], {
+    await start([failing(500), failing(429, 'retry-after-ms: 600\r\n'), OK], {
       retry: { max_retries: 2 },
     })
     const answer = await ask(harness, { body: CHAT })
     expect([answer.status, answer.headers['x-tollgate-attempts']]).toEqual([200, '3'])
     expect(harness.records[0]?.attempts.map(({ status }) => status)).toEqual([500, 429, 200])
-    const { overheadMs, latencyMs } = harness.records[0] ?? { overheadMs: NaN, latencyMs: NaN }
-    expect(overheadMs).toBeLessThan(latencyMs)
+    // Pauses are no work of the gateway.
+    expect(harness.records[0]?.overheadMs).toBeLessThan(600)
   })
 
   it('passes on the last refusal when it is used up', async () => {

@@ -7,7 +7,7 @@ import { costNanoUsd } from '../usage/cost.ts'
 import { estimateInput, estimateOutput } from '../usage/count-input.ts'
 import type { RequestContext } from './request-context.ts'
 import { addSpentBefore } from './spent-attempts.ts'
-import { usageRecord } from './usage-record.ts'
+import { modelsOf, usageRecord } from './usage-record.ts'
 
 /**
  * Every way out of a request ends here, exactly once: usage, cost, limits, record.
@@ -65,11 +65,17 @@ async function completeUsage(ctx: RequestContext): Promise<void> {
   const { inputTokens, outputTokens } = ctx.usage
   const inputKnown = inputIsKnown(ctx.usage)
   ctx.estimated = true
+  if (ctx.outcome === 'whole') tellNoUsage(ctx)
   ctx.usage = {
     ...ctx.usage,
     inputTokens: inputKnown ? inputTokens : await estimateInput(ctx),
     outputTokens: outputTokens ?? (await estimateOutput(ctx)),
   }
+}
+
+function tellNoUsage(ctx: RequestContext): void {
+  const { provider, model, target } = modelsOf(ctx)
+  if (target !== null) ctx.dataPlane.onNoUsage({ provider, model, target })
 }
 
 /** A counter that fails must not keep the limits from being settled. */

@@ -15,7 +15,7 @@ const IPV6_GROUPS = 4
 type Count = { wrong: number; readonly untilMs: number }
 
 /**
- * Makes guessing slow: counts the wrong keys of each source. Keys that are valid are never refused for it, since one
+ * Tells guessing from mistakes: counts the wrong keys of each source. Keys that are valid are never refused for it, since one
  * address may stand for many callers. One per process.
  */
 export class WrongKeys {

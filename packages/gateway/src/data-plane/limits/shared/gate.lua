@@ -1352,6 +1352,11 @@ if op == 'attach' then
       call('DEL', KEYS[5])
     end
     call('HSET', KEYS[1], 'c:' .. process, ARGV[8])
+    -- Who attaches lives, whatever a start from a copy of its data directory has said.
+    if dead and dead[process] then
+      dead[process] = nil
+      call('HSET', KEYS[1], 'dead', pack(dead))
+    end
     return { fresh and 1 or 0, now, generation }
   end
 end

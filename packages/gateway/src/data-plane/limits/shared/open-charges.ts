@@ -94,9 +94,9 @@ export class OpenCharges implements DurableCharges {
   unsent(all: readonly HeldCharge[]): void {
     const { closings, live } = this.#parts
     for (const [reservation, own] of Map.groupBy(all, (one) => one.reservation)) {
-      const [known, name] = (reservation ?? '').split(' ')
-      // The server never had a part in what was admitted alone.
-      if (name === undefined || known === MADE_ALONE) continue
+      const name = nameIn(reservation)
+      // Of what was admitted alone, the server may have heard since.
+      if (name === undefined) continue
       const holds = own.map((one) => ({ charge: chargeOf(one), amount: one.amount, leased: false }))
       closings.add(live(), { name, kind: 'release', holds, used: own.map(() => 0) })
     }
@@ -139,6 +139,11 @@ export class OpenCharges implements DurableCharges {
       { fromLease: false },
     )
   }
+}
+
+/** Of `HeldCharge.reservation`, whichever server it was made with. */
+export function nameIn(reservation: string | undefined): string | undefined {
+  return reservation?.split(' ')[1]
 }
 
 function named(
