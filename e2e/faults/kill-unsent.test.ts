@@ -17,15 +17,14 @@ const EACH = 3
 afterAll(closeAll)
 
 describe('kill -9 while some calls are with a provider and others have no connection yet', () => {
-  it.each([
-    ['limits of its own', {}, false],
-    ['limits in Redis', {}, true],
-    ['workers', { server: { workers: 2 } }, false],
-    ['a worker', { server: { workers: 2 } }, false],
-    ['a worker, limits in Redis', { server: { workers: 2 } }, true],
-  ])('%s: only what was sent is charged', async (what, more, shared) => {
-    if (shared && !hasRedis()) return
-    const isWorker = what.startsWith('a worker')
+  it.for([
+    { what: 'a gateway', workers: 0, shared: false, isWorker: false },
+    { what: 'a gateway, limits in Redis', workers: 0, shared: true, isWorker: false },
+    { what: 'a gateway with workers', workers: 2, shared: false, isWorker: false },
+    { what: 'its workers', workers: 2, shared: false, isWorker: true },
+    { what: 'its workers, limits in Redis', workers: 2, shared: true, isWorker: true },
+  ])('$what: only what was sent is charged', async ({ workers, shared, isWorker }, { skip }) => {
+    skip(shared && !hasRedis(), 'there is no redis-server')
     const redis = shared ? await startRedis() : null
     if (redis !== null) onClose(() => redis.stop())
     const [sandbox, deaf] = [await startSandboxProcess(), await startDeafHost()]
@@ -34,7 +33,7 @@ describe('kill -9 while some calls are with a provider and others have no connec
     const gateway = await startGateway({
       folder,
       config: {
-        ...more,
+        ...(workers === 0 ? {} : { server: { workers } }),
         log: { level: 'warn' },
         ...(redis === null ? {} : { limits: { backend: redis.url } }),
         providers: {

@@ -44,13 +44,13 @@ describe.skipIf(!hasRedis())('a gateway alone on its Redis', () => {
     return await postgres.createDatabase()
   }
 
-  it.each([
+  it.for([
     ['SQLite', false],
     ['Postgres', true],
-  ])(
+  ] as const)(
     'with %s goes on right after kill -9: what the killed one leased is free again, and the budget is the same',
-    async (_, shared) => {
-      if (shared && POSTGRES_FOLDER === null) return
+    async ([, shared], { skip }) => {
+      skip(shared && POSTGRES_FOLDER === null, 'there is no Postgres')
       const folder = tempFolder()
       const config = {
         log: { level: 'warn' },

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { compileCidrs, intersectCidrs, parseCidr } from './cidr.ts'
+import { compileCidrs, intersectCidrs, networkOf, parseCidr } from './cidr.ts'
 
 describe('parseCidr', () => {
   it.each(['10.0.0.0/8', '127.0.0.1', '0.0.0.0/0', '::/0', '::1', 'fd00::/8', '2001:db8:1::/48'])(
@@ -37,6 +37,16 @@ describe('compileCidrs', () => {
     ['', false],
   ])('%s: %s', (ip, expected) => {
     expect(inside(ip)).toBe(expected)
+  })
+})
+
+describe('networkOf', () => {
+  it('is the same for the addresses of one IPv6 network, and an IPv4 address by itself', () => {
+    const network = networkOf('2001:db8:0:7::1', 64)
+    expect(networkOf('2001:0DB8::7:ffff:0:0:9', 64)).toBe(network)
+    expect(networkOf('2001:db8:0:8::1', 64)).not.toBe(network)
+    expect(networkOf('10.0.0.1', 64)).not.toBe(networkOf('10.0.0.2', 64))
+    expect(networkOf('nonsense', 64)).toBeNull()
   })
 })
 

@@ -48,6 +48,13 @@ export function compileCidrs(list: readonly string[]): (ip: string) => boolean {
   }
 }
 
+/** The network of so many bits that an IPv6 address is in; an IPv4 address is its own. Null: no address. */
+export function networkOf(ip: string, ipv6Bits: number): bigint | null {
+  const value = parseIp(ip)
+  if (value === null) return null
+  return maskTo(value, isIP(ip) === 4 ? BITS : ipv6Bits)
+}
+
 function parseAll(list: readonly string[]): readonly Cidr[] {
   return list.map(parseCidr).filter((cidr) => cidr !== null)
 }

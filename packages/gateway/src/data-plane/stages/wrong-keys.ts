@@ -1,5 +1,5 @@
-import { isIPv6 } from 'node:net'
 import { GatewayError } from '../../errors/gateway-error.ts'
+import { networkOf } from '../../lib/cidr.ts'
 
 /** How many wrong keys one source may show within a window, before its next ones get a 429. */
 const ALLOWED = 20
@@ -9,8 +9,8 @@ const MS_PER_SEC = 1000
 const MAX_SOURCES = 10_000
 /** What could be a key of somebody. Anything else guesses nothing, and is always told that it is wrong. */
 const KEY_SHAPE = /^(?=.*[a-z])[\w-]{16,}$/i
-/** Network of one IPv6 subscriber: 64 bits, four groups. */
-const IPV6_GROUPS = 4
+/** Network of one IPv6 subscriber. */
+const SUBSCRIBER_BITS = 64
 
 type Count = { wrong: number; readonly untilMs: number }
 
@@ -57,14 +57,8 @@ export function refusedKey(): GatewayError {
   return new GatewayError('invalid_api_key', 'The API key is missing or not valid.')
 }
 
+/** Without its zone, which only this machine knows. */
 function sourceOf(clientIp: string): string {
-  if (!isIPv6(clientIp)) return clientIp
-  const [head = '', tail = ''] = clientIp.split('::')
-  const groups = head === '' ? [] : head.split(':')
-  if (clientIp.includes('::')) {
-    const after = tail === '' ? [] : tail.split(':')
-    while (groups.length + after.length < 8) groups.push('0')
-    groups.push(...after)
-  }
-  return groups.slice(0, IPV6_GROUPS).join(':')
+  const [address = ''] = clientIp.split('%')
+  return String(networkOf(address, SUBSCRIBER_BITS) ?? clientIp)
 }

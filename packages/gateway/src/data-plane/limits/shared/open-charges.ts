@@ -81,10 +81,9 @@ export class OpenCharges implements DurableCharges {
       if (name === undefined || known === MADE_ALONE) continue
       const holds = own.map((one): SharedHold => {
         const charge = said.get(one.counter)
-        const [limit, amount] = [chargeOf(one), one.amount]
-        if (charge === undefined) return { charge: limit, amount, leased: false }
+        if (charge === undefined) return holdOf(one)
         const { at, era, amount: used } = charge
-        return { charge: limit, amount, leased: false, counted: { at, era }, used }
+        return Object.assign(holdOf(one), { counted: { at, era }, used })
       })
       const used = holds.map((hold) => hold.used ?? unsaidUse(hold))
       closings.add(live(), { name, kind: 'settle', holds, used })
@@ -97,7 +96,7 @@ export class OpenCharges implements DurableCharges {
       const name = nameIn(reservation)
       // Of what was admitted alone, the server may have heard since.
       if (name === undefined) continue
-      const holds = own.map((one) => ({ charge: chargeOf(one), amount: one.amount, leased: false }))
+      const holds = own.map(holdOf)
       closings.add(live(), { name, kind: 'release', holds, used: own.map(() => 0) })
     }
   }
@@ -116,7 +115,7 @@ export class OpenCharges implements DurableCharges {
   #end(reservation: string, own: readonly HeldCharge[]): void {
     const { closings, live, generation } = this.#parts
     const [known = '', name = ''] = reservation.split(' ')
-    const holds = own.map((one) => ({ charge: chargeOf(one), amount: one.amount, leased: false }))
+    const holds = own.map(holdOf)
     const used = own.map(({ amount }) => amount)
     closings.add(live(), {
       name,
@@ -139,6 +138,11 @@ export class OpenCharges implements DurableCharges {
       { fromLease: false },
     )
   }
+}
+
+/** As the process that is gone held it. */
+function holdOf(held: HeldCharge): SharedHold {
+  return { charge: chargeOf(held), amount: held.amount, leased: false }
 }
 
 /** Of `HeldCharge.reservation`, whichever server it was made with. */
